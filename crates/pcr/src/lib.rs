@@ -1,0 +1,21 @@
+//! Platform configuration registers: banks, indices, values, selections, and how a register is extended.
+//!
+//! A *bank* is one hash algorithm; each bank has registers 0 to 23. [`PcrValues`] holds values of any banks and
+//! indices and says nothing of where they come from: whether a value is authenticated is the business of the types in
+//! which a caller wraps it.
+#![no_std]
+
+extern crate alloc;
+
+mod chain;
+mod index;
+mod selection;
+mod values;
+
+pub use chain::{Chain, reset_value};
+pub use index::{PcrIndex, PcrIndexOutOfRange};
+/// A bank is named by its hash algorithm.
+pub use nitrotpm_digest_lanes::HashAlgorithm as Bank;
+pub use nitrotpm_digest_lanes::{AlgorithmMismatch, Digest};
+pub use selection::{BankSelection, Selection, SelectionError};
+pub use values::{DuplicatePcr, PcrValues};
