@@ -68,6 +68,8 @@ impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
         }
         // Chains that a wider kernel left come before the queue.
         let mut waiting = waiting.iter_mut().filter_map(Option::take).fuse();
+        // The first turn is never left out: the caller counts on some step being done.
+        let mut enough = 1;
         loop {
             let mut left = 0_usize;
             let mut steps = usize::MAX;
@@ -90,8 +92,8 @@ impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
                     }
                 }
             }
-            if left == 0 {
-                return;
+            if left < enough {
+                break;
             }
             kernel.extend(&mut registers, &lists.map(|list| list.unwrap_or(filler)), steps);
             for (lane, place) in lanes.iter_mut().enumerate() {
@@ -100,13 +102,10 @@ impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
                     if chain.digests.is_empty() {
                         chain.value = B::from_words(&registers.take(lane));
                         *place = None;
-                        left = left.saturating_sub(1);
                     }
                 }
             }
-            if left < least && self.queue.len() == 0 {
-                break;
-            }
+            enough = least.max(1);
         }
         for (lane, place) in lanes.iter_mut().enumerate() {
             if let Some(chain) = place {
@@ -195,6 +194,7 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
             }
         }
         let mut waiting = waiting.iter_mut().filter_map(Option::take).fuse();
+        let mut enough = 1;
         loop {
             for (lane, place) in lanes.iter_mut().enumerate() {
                 if place.is_none() {
@@ -204,10 +204,12 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
                     }
                 }
             }
+            let mut left = 0_usize;
             let mut filler: &[u8] = &[];
             let mut slices: [Option<&[u8]>; L] = [None; L];
             for (place, slice) in lanes.iter().zip(&mut slices) {
                 if let Some(started) = place {
+                    left = left.saturating_add(1);
                     let blocks = started.blocks();
                     *slice = Some(blocks);
                     if filler.is_empty() || blocks.len() < filler.len() {
@@ -215,27 +217,22 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
                     }
                 }
             }
-            let bytes = filler.len();
-            if bytes == 0 {
-                return;
+            if left < enough {
+                break;
             }
+            let bytes = filler.len();
             let count = bytes.checked_div(B::BLOCK).unwrap_or_default();
             kernel.compress(&mut registers, &slices.map(|slice| slice.unwrap_or(filler)), count);
-            let mut left = 0_usize;
             for (lane, place) in lanes.iter_mut().enumerate() {
                 if let Some(started) = place {
                     started.advance(bytes);
                     if started.is_done() {
                         started.message.digest = B::from_words(&registers.take(lane));
                         *place = None;
-                    } else {
-                        left = left.saturating_add(1);
                     }
                 }
             }
-            if left < least && self.queue.len() == 0 {
-                break;
-            }
+            enough = least.max(1);
         }
         for (lane, place) in lanes.iter_mut().enumerate() {
             if let Some(started) = place {
