@@ -1,0 +1,9 @@
+//! How the speed of the hot paths is measured.
+//!
+//! Nothing is asserted on absolute times: the machine is shared and its clock varies. All candidates run in one
+//! process in turns ([`Race`]), by the thread's own processor time, and the 20th percentile counts.
+
+pub mod data;
+mod race;
+
+pub use race::{Race, Time, clock_gigahertz, thread_nanoseconds, time_of};
