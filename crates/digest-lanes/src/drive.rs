@@ -118,24 +118,28 @@ impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
 /// Messages while they are hashed.
 pub(crate) struct Hashing<'c, 'm, B: Bank> {
     queue: IterMut<'c, Message<'m, B>>,
-    open: [Option<Started<'c, 'm, B>>; MOST_LANES],
+    open: [Slot<'c, 'm, B>; MOST_LANES],
 }
 
-/// A message whose digest is not known yet.
-struct Started<'c, 'm, B: Bank> {
-    message: &'c mut Message<'m, B>,
-    /// The state after the blocks that are done.
-    state: [B::Word; 8],
+/// Room for a message whose digest is not known yet. It is filled in place: it is large.
+struct Slot<'c, 'm, B: Bank> {
+    message: Option<&'c mut Message<'m, B>>,
     /// The full blocks that are left of the message itself.
     body: &'m [u8],
     /// The blocks after them: the message's last bytes, padding, length. From `tail_at` to `tail_end` they are left.
     tail: [u8; TAIL],
     tail_at: usize,
     tail_end: usize,
+    /// The state after the blocks that are done, while no kernel has it.
+    state: [B::Word; 8],
 }
 
-impl<'c, 'm, B: Bank> Started<'c, 'm, B> {
-    fn new(message: &'c mut Message<'m, B>) -> Self {
+impl<'c, 'm, B: Bank> Slot<'c, 'm, B> {
+    fn empty() -> Self {
+        Self { message: None, body: &[], tail: [0; TAIL], tail_at: 0, tail_end: 0, state: B::START }
+    }
+
+    fn fill(&mut self, message: &'c mut Message<'m, B>) {
         let bytes = message.bytes;
         let rest = bytes.len().checked_rem(B::BLOCK).unwrap_or_default();
         let (body, end) = bytes.split_at_checked(bytes.len().saturating_sub(rest)).unwrap_or_default();
@@ -143,22 +147,36 @@ impl<'c, 'm, B: Bank> Started<'c, 'm, B> {
         let length_field = B::BLOCK / 8;
         let one_block = rest.saturating_add(length_field) < B::BLOCK;
         let tail_end = if one_block { B::BLOCK } else { B::BLOCK.saturating_mul(2) };
-        let mut tail = [0; TAIL];
-        if let Some((text, after)) = tail.split_at_mut_checked(rest) {
-            text.copy_from_slice(end);
-            after.iter_mut().take(1).for_each(|byte| *byte = 0x80);
-        }
         // No slice is as long as 2^61 bytes.
         let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
-        if let Some(field) = tail.get_mut(..tail_end).and_then(<[u8]>::last_chunk_mut::<8>) {
-            *field = bits.to_be_bytes();
+        if let Some((text, padding)) = self.tail.get_mut(..tail_end).and_then(|tail| tail.split_at_mut_checked(rest)) {
+            text.copy_from_slice(end);
+            padding.fill(0);
+            padding.iter_mut().take(1).for_each(|byte| *byte = 0x80);
+            if let Some(field) = padding.last_chunk_mut::<8>() {
+                *field = bits.to_be_bytes();
+            }
         }
-        Self { message, state: B::START, body, tail, tail_at: 0, tail_end }
+        self.body = body;
+        self.tail_at = 0;
+        self.tail_end = tail_end;
+        self.message = Some(message);
     }
 
-    /// What is to be compressed next.
+    /// Takes over the message of another slot in the middle of its work.
+    fn take_over(&mut self, other: &mut Self) {
+        self.message = other.message.take();
+        (self.body, self.tail, self.state) = (other.body, other.tail, other.state);
+        (self.tail_at, self.tail_end) = (other.tail_at, other.tail_end);
+    }
+
+    /// What is to be compressed next; nothing where the slot is empty.
     fn blocks(&self) -> &[u8] {
-        if self.body.is_empty() { self.tail.get(self.tail_at..self.tail_end).unwrap_or_default() } else { self.body }
+        match &self.message {
+            None => &[],
+            Some(_) if self.body.is_empty() => self.tail.get(self.tail_at..self.tail_end).unwrap_or_default(),
+            Some(_) => self.body,
+        }
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -176,68 +194,72 @@ impl<'c, 'm, B: Bank> Started<'c, 'm, B> {
 
 impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
     pub(crate) fn new(messages: &'c mut [Message<'m, B>]) -> Self {
-        Self { queue: messages.iter_mut(), open: [const { None }; MOST_LANES] }
+        Self { queue: messages.iter_mut(), open: core::array::from_fn(|_| Slot::empty()) }
     }
 
     /// How many messages are not done.
     pub(crate) fn unfinished(&self) -> usize {
-        self.open.iter().flatten().count().saturating_add(self.queue.len())
+        self.open.iter().filter(|slot| slot.message.is_some()).count().saturating_add(self.queue.len())
     }
 
     /// Hashes until fewer than `least` messages are left, but at least one block.
     pub(crate) fn run<K: Kernel<B, L>, const L: usize>(&mut self, kernel: K, least: usize) {
         let mut registers = K::Registers::zero();
         let Some((lanes, waiting)) = self.open.split_at_mut_checked(L) else { return };
-        for (lane, place) in lanes.iter().enumerate() {
-            if let Some(started) = place {
-                registers.put(lane, &started.state);
+        let mut waiting = waiting.iter_mut().filter(|slot| slot.message.is_some()).fuse();
+        for (lane, slot) in lanes.iter_mut().enumerate() {
+            if slot.message.is_none()
+                && let Some(other) = waiting.next()
+            {
+                slot.take_over(other);
             }
+            registers.put(lane, &slot.state);
         }
-        let mut waiting = waiting.iter_mut().filter_map(Option::take).fuse();
         let mut enough = 1;
         loop {
-            for (lane, place) in lanes.iter_mut().enumerate() {
-                if place.is_none() {
-                    *place = waiting.next().or_else(|| self.queue.next().map(Started::new));
-                    if let Some(started) = place {
-                        registers.put(lane, &started.state);
-                    }
-                }
-            }
             let mut left = 0_usize;
-            let mut filler: &[u8] = &[];
-            let mut slices: [Option<&[u8]>; L] = [None; L];
-            for (place, slice) in lanes.iter().zip(&mut slices) {
-                if let Some(started) = place {
-                    left = left.saturating_add(1);
-                    let blocks = started.blocks();
-                    *slice = Some(blocks);
-                    if filler.is_empty() || blocks.len() < filler.len() {
-                        filler = blocks;
+            for (lane, slot) in lanes.iter_mut().enumerate() {
+                if slot.message.is_none() {
+                    if let Some(other) = waiting.next() {
+                        slot.take_over(other);
+                        registers.put(lane, &slot.state);
+                    } else if let Some(message) = self.queue.next() {
+                        slot.fill(message);
+                        registers.put(lane, &B::START);
+                    } else {
+                        continue;
                     }
                 }
+                left = left.saturating_add(1);
             }
             if left < enough {
                 break;
             }
+            let mut filler: &[u8] = &[];
+            let mut slices: [&[u8]; L] = [&[]; L];
+            for (slot, slice) in lanes.iter().zip(&mut slices) {
+                *slice = slot.blocks();
+                if !slice.is_empty() && (filler.is_empty() || slice.len() < filler.len()) {
+                    filler = slice;
+                }
+            }
             let bytes = filler.len();
-            let count = bytes.checked_div(B::BLOCK).unwrap_or_default();
-            kernel.compress(&mut registers, &slices.map(|slice| slice.unwrap_or(filler)), count);
-            for (lane, place) in lanes.iter_mut().enumerate() {
-                if let Some(started) = place {
-                    started.advance(bytes);
-                    if started.is_done() {
-                        started.message.digest = B::from_words(&registers.take(lane));
-                        *place = None;
+            slices.iter_mut().filter(|slice| slice.is_empty()).for_each(|slice| *slice = filler);
+            kernel.compress(&mut registers, &slices, bytes.checked_div(B::BLOCK).unwrap_or_default());
+            for (lane, slot) in lanes.iter_mut().enumerate() {
+                if slot.message.is_some() {
+                    slot.advance(bytes);
+                    if slot.is_done()
+                        && let Some(message) = slot.message.take()
+                    {
+                        message.digest = B::from_words(&registers.take(lane));
                     }
                 }
             }
             enough = least.max(1);
         }
-        for (lane, place) in lanes.iter_mut().enumerate() {
-            if let Some(started) = place {
-                started.state = registers.take(lane);
-            }
+        for (lane, slot) in lanes.iter_mut().enumerate() {
+            slot.state = registers.take(lane);
         }
     }
 }

@@ -221,8 +221,9 @@ struct Room<'d, B> {
     done: (usize, usize),
     messages: Vec<Message<'d, B>>,
     // Memory that is used in one call only, kept for the next.
-    incoming: Vec<(PcrIndex, &'d B)>,
-    order: Vec<u64>,
+    /// The digests of the bank that is being added, by register.
+    incoming: [Vec<&'d B>; REGISTERS],
+    order: Vec<u32>,
     chains: Vec<ExtendChain<'d, B>>,
     jobs: Vec<Message<'d, B>>,
 }
@@ -235,7 +236,7 @@ impl<B> Default for Room<'_, B> {
             banks: Vec::new(),
             done: (0, 0),
             messages: Vec::new(),
-            incoming: Vec::new(),
+            incoming: [const { Vec::new() }; REGISTERS],
             order: Vec::new(),
             chains: Vec::new(),
             jobs: Vec::new(),
@@ -249,50 +250,33 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         mut start: impl FnMut(PcrIndex) -> Digest,
         events: impl IntoIterator<Item = (PcrIndex, &'d [u8])>,
     ) -> Result<usize, BatchError> {
-        let mut counts = [0_usize; REGISTERS];
-        self.incoming.clear();
+        self.incoming.iter_mut().for_each(Vec::clear);
         for (event, (index, bytes)) in events.into_iter().enumerate() {
             let Some(digest) = B::from_slice(bytes) else {
                 let cause = WrongLength { algorithm: B::ALGORITHM, found: bytes.len() };
                 return Err(BatchError::DigestLength { event, cause });
             };
-            self.incoming.push((index, digest));
-            if let Some(count) = counts.get_mut(usize::from(index)) {
-                *count = count.saturating_add(1);
+            if let Some(list) = self.incoming.get_mut(usize::from(index)) {
+                list.push(digest);
             }
         }
 
-        // Each register's digests get a stretch of their own, which is filled in the order of the log.
-        let registers_before = self.registers.len();
+        let (registers_before, digests_before) = (self.registers.len(), self.digests.len());
         let mut places = [NONE; REGISTERS];
-        let mut cursors = [0_usize; REGISTERS];
-        let mut from = self.digests.len();
-        let stretches = PcrIndex::all().zip(counts).zip(places.iter_mut().zip(&mut cursors));
-        for ((index, extends), (place, cursor)) in stretches {
-            if extends == 0 {
+        for ((index, list), place) in PcrIndex::all().zip(&self.incoming).zip(&mut places) {
+            if list.is_empty() {
                 continue;
             }
             let value = start(index);
             let Some(value) = B::from_slice(value.as_bytes()).filter(|_| value.algorithm() == B::ALGORITHM) else {
                 self.registers.truncate(registers_before);
+                self.digests.truncate(digests_before);
                 let cause = AlgorithmMismatch { register: value.algorithm(), measured: B::ALGORITHM };
                 return Err(BatchError::StartBank { index, cause });
             };
             *place = u32::try_from(self.registers.len()).unwrap_or(NONE);
-            *cursor = from;
-            self.registers.push(Register { value: *value, from, extends });
-            from = from.saturating_add(extends);
-        }
-        if let Some((_, any)) = self.incoming.first() {
-            self.digests.resize(from, any);
-        }
-        for (index, digest) in &self.incoming {
-            if let Some(cursor) = cursors.get_mut(usize::from(*index)) {
-                if let Some(place) = self.digests.get_mut(*cursor) {
-                    *place = digest;
-                }
-                *cursor = cursor.saturating_add(1);
-            }
+            self.registers.push(Register { value: *value, from: self.digests.len(), extends: list.len() });
+            self.digests.extend_from_slice(list);
         }
         self.banks.push(places);
         Ok(self.banks.len().saturating_sub(1))
@@ -315,14 +299,14 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         longest_first(&mut self.order, lengths);
         // The chains borrow the list of digests, which lives shorter than what the digests stand in.
         let mut chains = recycled(core::mem::take(&mut self.chains));
-        for register in self.order.iter().filter_map(|key| self.registers.get(place(*key, done))) {
+        for register in self.order.iter().filter_map(|number| self.registers.get(place(*number, done))) {
             let end = register.from.saturating_add(register.extends);
             let digests = self.digests.get(register.from..end).unwrap_or_default();
             chains.push(ExtendChain { value: register.value, digests });
         }
         backends.extend_many(&mut chains);
-        for (key, chain) in self.order.iter().zip(&chains) {
-            if let Some(register) = self.registers.get_mut(place(*key, done)) {
+        for (number, chain) in self.order.iter().zip(&chains) {
+            if let Some(register) = self.registers.get_mut(place(*number, done)) {
                 register.value = chain.value;
             }
         }
@@ -330,13 +314,14 @@ impl<'d, B: DigestBytes> Room<'d, B> {
     }
 
     fn run_messages(&mut self, done: usize, backends: &Backends) {
-        let lengths = self.messages.iter().skip(done).map(|message| message.bytes.len());
+        // Blocks of 64 bytes, so that messages of one block are one class.
+        let lengths = self.messages.iter().skip(done).map(|message| message.bytes.len() / 64);
         longest_first(&mut self.order, lengths);
         self.jobs.clear();
-        self.jobs.extend(self.order.iter().filter_map(|key| self.messages.get(place(*key, done)).copied()));
+        self.jobs.extend(self.order.iter().filter_map(|number| self.messages.get(place(*number, done)).copied()));
         backends.hash_many(&mut self.jobs);
-        for (key, job) in self.order.iter().zip(&self.jobs) {
-            if let Some(message) = self.messages.get_mut(place(*key, done)) {
+        for (number, job) in self.order.iter().zip(&self.jobs) {
+            if let Some(message) = self.messages.get_mut(place(*number, done)) {
                 message.digest = job.digest;
             }
         }
@@ -368,7 +353,7 @@ impl<'d, B: DigestBytes> Room<'d, B> {
             banks: self.banks,
             done: (0, 0),
             messages: recycled(self.messages),
-            incoming: recycled(self.incoming),
+            incoming: self.incoming.map(recycled),
             order: self.order,
             chains: recycled(self.chains),
             jobs: recycled(self.jobs),
@@ -385,19 +370,65 @@ fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
     list.into_iter().filter_map(|_| None).collect()
 }
 
-/// Sort keys of a list, longest first: the length's complement in the upper half, the place in the lower.
-fn longest_first(order: &mut Vec<u64>, lengths: impl Iterator<Item = usize>) {
+/// Above this number of items, a pass by classes of length is faster than sorting.
+const FEW: usize = 64;
+
+/// Places of a list, longest first; lengths from 64 on only to within a sixteenth.
+///
+/// Lanes end together where their lengths are alike, so that nothing is gained by a finer order.
+fn longest_first(order: &mut Vec<u32>, lengths: impl ExactSizeIterator<Item = usize> + Clone) {
     order.clear();
-    order.extend((0_u64..).zip(lengths).map(|(place, length)| {
-        let shortness = u32::MAX.saturating_sub(u32::try_from(length).unwrap_or(u32::MAX));
-        (u64::from(shortness) << 32) | (place & 0xFFFF_FFFF)
-    }));
-    order.sort_unstable();
+    order.resize(lengths.len(), 0);
+    if lengths.len() <= FEW {
+        let mut keys = [0_u64; FEW];
+        for ((key, length), place) in keys.iter_mut().zip(lengths).zip(0..) {
+            *key = (u64::try_from(class(length)).unwrap_or_default() << 32) | place;
+        }
+        let keys = keys.get_mut(..order.len()).unwrap_or_default();
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+        for (place, key) in order.iter_mut().zip(keys) {
+            *place = u32::try_from(*key & 0xFFFF_FFFF).unwrap_or_default();
+        }
+        return;
+    }
+    // First how many are of each class, then where the class begins, then each to its place.
+    let mut next = [0_u32; CLASSES];
+    for length in lengths.clone() {
+        if let Some(count) = next.get_mut(class(length)) {
+            *count = count.saturating_add(1);
+        }
+    }
+    let mut begin = 0_u32;
+    for count in next.iter_mut().rev() {
+        begin = begin.saturating_add(core::mem::replace(count, begin));
+    }
+    for (length, number) in lengths.zip(0..) {
+        if let Some(next) = next.get_mut(class(length)) {
+            if let Some(place) = usize::try_from(*next).ok().and_then(|place| order.get_mut(place)) {
+                *place = number;
+            }
+            *next = next.saturating_add(1);
+        }
+    }
 }
 
-/// The place that a sort key stands for.
-fn place(key: u64, done: usize) -> usize {
-    usize::try_from(key & 0xFFFF_FFFF).unwrap_or(usize::MAX).saturating_add(done)
+/// 64 lengths of their own, then 16 classes for each power of two.
+const CLASSES: usize = 64 + 16 * 58;
+
+/// The class of a length: longer is never less.
+fn class(length: usize) -> usize {
+    if length < 64 {
+        return length;
+    }
+    let power = length.ilog2();
+    let sixteenths = length.checked_shr(power.saturating_sub(4)).unwrap_or_default() & 15;
+    let above = usize::try_from(power.saturating_sub(6)).unwrap_or_default();
+    above.saturating_mul(16).saturating_add(64).saturating_add(sixteenths)
+}
+
+/// The place in a list whose first `done` items were left out of the order.
+fn place(number: u32, done: usize) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX).saturating_add(done)
 }
 
 /// Replays logs on all threads of the pool that the caller is in, `at_once` logs in a batch.
@@ -550,6 +581,25 @@ mod tests {
         assert_replayed(&batch, after, &good, bank);
     }
 
+    #[test]
+    fn the_longest_come_first_and_none_is_lost() {
+        for count in [0, 1, 2, 64, 65, 1000] {
+            let lengths: Vec<usize> = (0..count).map(|i| (i * i * 7919 + i) % [5, 70, 100_000][i % 3]).collect();
+            let mut order = Vec::new();
+            longest_first(&mut order, lengths.iter().copied());
+            let sorted: Vec<usize> =
+                order.iter().map(|place| class(lengths[usize::try_from(*place).unwrap()])).collect();
+            assert!(sorted.is_sorted_by(|a, b| a >= b), "{count}");
+            order.sort_unstable();
+            assert!(order.iter().copied().eq(0..u32::try_from(count).unwrap()), "{count}");
+        }
+        for length in (0..4096).chain([usize::MAX - 1]) {
+            assert!(class(length) <= class(length + 1), "{length}");
+        }
+        assert!(class(usize::MAX) < CLASSES);
+        assert!(class(63) < class(64) && class(64) < class(68));
+    }
+
     /// The lists keep their memory through runs and reuse.
     #[test]
     fn a_second_batch_of_the_same_size_allocates_nothing() {
@@ -570,7 +620,7 @@ mod tests {
                 (room.registers.as_ptr().addr(), room.registers.capacity()),
                 (room.banks.as_ptr().addr(), room.banks.capacity()),
                 (room.messages.as_ptr().addr(), room.messages.capacity()),
-                (room.incoming.as_ptr().addr(), room.incoming.capacity()),
+                (room.incoming[8].as_ptr().addr(), room.incoming[8].capacity()),
                 (room.order.as_ptr().addr(), room.order.capacity()),
                 (room.chains.as_ptr().addr(), room.chains.capacity()),
                 (room.jobs.as_ptr().addr(), room.jobs.capacity()),
