@@ -39,7 +39,7 @@ macro_rules! sha2_compress {
     ) => {
         #[inline]
         #[target_feature(enable = $features)]
-        fn $name(state: [$vector; 8], mut w: [$vector; 16]) -> [$vector; 8] {
+        fn $name<const CALLER: u8>(state: [$vector; 8], mut w: [$vector; 16]) -> [$vector; 8] {
             let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
             let (scheduled, last) = $rounds.split_at($scheduled);
             for k in scheduled {
@@ -115,7 +115,7 @@ macro_rules! sha1_compress {
     ($name:ident, $features:literal, $vector:ty) => {
         #[inline]
         #[target_feature(enable = $features)]
-        fn $name(state: [$vector; 5], mut w: [$vector; 16]) -> [$vector; 5] {
+        fn $name<const CALLER: u8>(state: [$vector; 5], mut w: [$vector; 16]) -> [$vector; 5] {
             let [mut a, mut b, mut c, mut d, mut e] = state;
             macro_rules! round {
                 ($t:expr, $mix:ident, $k:ident, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
@@ -187,7 +187,7 @@ macro_rules! lane_kernels {
             let block = [
                 r0, r1, r2, r3, r4, d0, d1, d2, d3, d4, set32!(0x8000_0000_u32), none, none, none, none, set32!(320_u32),
             ];
-            let [a, b, c, d, e] = compress_sha1(start, block);
+            let [a, b, c, d, e] = compress_sha1::<1>(start, block);
             [a, b, c, d, e, zero, zero, zero]
         }
 
@@ -198,7 +198,7 @@ macro_rules! lane_kernels {
             let [d0, d1, d2, d3, d4, d5, d6, d7] = digest;
             let start = crate::constants::START_SHA256.map(|word| set32!(word));
             let block = [r0, r1, r2, r3, r4, r5, r6, r7, d0, d1, d2, d3, d4, d5, d6, d7];
-            compress_padding_sha256(compress_sha256(start, block))
+            compress_padding_sha256(compress_sha256::<1>(start, block))
         }
 
         #[inline]
@@ -211,7 +211,7 @@ macro_rules! lane_kernels {
             let block = [
                 r0, r1, r2, r3, r4, r5, d0, d1, d2, d3, d4, d5, set64!(1_u64 << 63), none, none, set64!(768_u64),
             ];
-            compress_sha512(start, block)
+            compress_sha512::<2>(start, block)
         }
 
         #[inline]
@@ -221,14 +221,14 @@ macro_rules! lane_kernels {
             let [d0, d1, d2, d3, d4, d5, d6, d7] = digest;
             let start = crate::constants::START_SHA512.map(|word| set64!(word));
             let block = [r0, r1, r2, r3, r4, r5, r6, r7, d0, d1, d2, d3, d4, d5, d6, d7];
-            compress_padding_sha512(compress_sha512(start, block))
+            compress_padding_sha512(compress_sha512::<1>(start, block))
         }
 
         #[inline]
         #[target_feature(enable = $features)]
-        fn block_sha1(state: [$vector; 8], block: [$vector; 16]) -> [$vector; 8] {
+        fn block_sha1<const CALLER: u8>(state: [$vector; 8], block: [$vector; 16]) -> [$vector; 8] {
             let [a, b, c, d, e, x, y, z] = state;
-            let [a, b, c, d, e] = compress_sha1([a, b, c, d, e], block);
+            let [a, b, c, d, e] = compress_sha1::<3>([a, b, c, d, e], block);
             [a, b, c, d, e, x, y, z]
         }
 
@@ -287,7 +287,7 @@ macro_rules! lane_kernels {
                         // SAFETY: as above.
                         let [w8, w9, w10, w11, w12, w13, w14, w15] = unsafe { $half_block(&back) };
                         let block = [w0, w1, w2, w3, w4, w5, w6, w7, w8, w9, w10, w11, w12, w13, w14, w15];
-                        state = $compress(state, block);
+                        state = $compress::<$length>(state, block);
                     }
                     store(registers, state);
                 }
