@@ -145,3 +145,163 @@ fn ring_ecdsa(key: &EcPublicKey, scheme: Scheme, message: &[u8], r: &[u8], s: &[
     let encoded = der::element(der::SEQUENCE, &[der::unsigned(r), der::unsigned(s)].concat());
     UnparsedPublicKey::new(algorithm, key.sec1()).verify(message, &encoded).map_err(|_| SignatureError::Wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::rand::SystemRandom;
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+
+    use super::*;
+
+    /// A fresh key, a message, and its signature.
+    struct Signed {
+        key: PublicKey,
+        scheme: Scheme,
+        r: Vec<u8>,
+        s: Vec<u8>,
+    }
+
+    const MESSAGE: &[u8] = b"what was signed";
+
+    fn signed(curve: Curve) -> Signed {
+        let (algorithm, hash) = match curve {
+            Curve::P256 => (&ECDSA_P256_SHA256_FIXED_SIGNING, HashAlgorithm::Sha256),
+            Curve::P384 => (&ECDSA_P384_SHA384_FIXED_SIGNING, HashAlgorithm::Sha384),
+        };
+        let random = SystemRandom::new();
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).unwrap();
+        let signature = pair.sign(&random, MESSAGE).unwrap();
+        let (r, s) = signature.as_ref().split_at(curve.coordinate_len());
+        Signed {
+            key: PublicKey::from_sec1(pair.public_key().as_ref()).unwrap(),
+            scheme: Scheme::Ecdsa(hash),
+            r: r.to_vec(),
+            s: s.to_vec(),
+        }
+    }
+
+    impl Signed {
+        /// Checks the signature with r and s as given.
+        fn with(&self, r: &[u8], s: &[u8]) -> Result<(), SignatureError> {
+            Backend::default().verify(&self.key, self.scheme, MESSAGE, SignatureBytes::Ecdsa { r, s })
+        }
+
+        fn accepted(&self) {
+            assert_eq!(self.with(&self.r, &self.s), Ok(()));
+        }
+    }
+
+    #[test]
+    fn q9_r_and_s_are_neither_zero_nor_too_long_nor_the_order() {
+        const P256_ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+        const P384_ORDER: &str =
+            "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973";
+        for (curve, order) in [(Curve::P256, P256_ORDER), (Curve::P384, P384_ORDER)] {
+            let signed = signed(curve);
+            signed.accepted();
+            let order = hex::decode(order).unwrap();
+            let too_long = [&[0], signed.r.as_slice()].concat();
+            for (number, code) in [
+                (vec![], "signature.malformed"),
+                (vec![0], "signature.malformed"),
+                (vec![0; curve.coordinate_len()], "signature.malformed"),
+                (too_long, "signature.malformed"),
+                (order, "signature.wrong"),
+                (vec![0xFF; curve.coordinate_len()], "signature.wrong"),
+            ] {
+                assert_eq!(signed.with(&number, &signed.s).unwrap_err().code(), code);
+                assert_eq!(signed.with(&signed.r, &number).unwrap_err().code(), code);
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_without_its_zeros_in_front_is_the_same_number() {
+        // About one signature in 128 has such a number: sign until there is one.
+        let signed = core::iter::repeat_with(|| signed(Curve::P256))
+            .take(20_000)
+            .find(|signed| signed.r[0] == 0 || signed.s[0] == 0)
+            .unwrap();
+        signed.accepted();
+        assert_eq!(signed.with(der::strip_zeros(&signed.r), der::strip_zeros(&signed.s)), Ok(()));
+    }
+
+    #[test]
+    fn any_altered_bit_is_refused() {
+        let signed = signed(Curve::P256);
+        signed.accepted();
+        for position in 0..32 {
+            for bit in 0..8 {
+                let (mut r, mut s) = (signed.r.clone(), signed.s.clone());
+                r[position] ^= 1 << bit;
+                s[position] ^= 1 << bit;
+                assert!(signed.with(&r, &signed.s).is_err());
+                assert!(signed.with(&signed.r, &s).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn q8_key_scheme_and_signature_are_of_one_kind() {
+        let signed = signed(Curve::P256);
+        signed.accepted();
+        let rsa = PublicKey::rsa(&[0xC3; 256], 65537).unwrap();
+        let number = SignatureBytes::Rsa(&[1; 256]);
+        let pair = SignatureBytes::Ecdsa { r: &signed.r, s: &signed.s };
+        let pkcs1 = Scheme::RsaPkcs1(HashAlgorithm::Sha256);
+        for (key, scheme, signature) in [
+            (&signed.key, pkcs1, number),
+            (&signed.key, pkcs1, pair),
+            (&signed.key, signed.scheme, number),
+            (&rsa, signed.scheme, pair),
+            (&rsa, signed.scheme, number),
+            (&rsa, pkcs1, pair),
+        ] {
+            let error = Backend::Ring.verify(key, scheme, MESSAGE, signature).unwrap_err();
+            assert_eq!(error.code(), "signature.kind-mismatch");
+        }
+        assert_eq!(Backend::Ring.verify(&rsa, pkcs1, MESSAGE, number), Err(SignatureError::Wrong));
+    }
+
+    #[test]
+    fn what_the_backend_cannot_compute_is_an_error_and_no_pass() {
+        let signed = signed(Curve::P384);
+        signed.accepted();
+        let rsa = PublicKey::rsa(&[0xC3; 256], 65537).unwrap();
+        for (key, scheme) in [
+            (&signed.key, Scheme::Ecdsa(HashAlgorithm::Sha1)),
+            (&signed.key, Scheme::Ecdsa(HashAlgorithm::Sha512)),
+            (&rsa, Scheme::RsaPss(HashAlgorithm::Sha1)),
+        ] {
+            let signature = match key {
+                PublicKey::Ec(_) => SignatureBytes::Ecdsa { r: &signed.r, s: &signed.s },
+                PublicKey::Rsa(_) => SignatureBytes::Rsa(&[1; 256]),
+            };
+            let error = Backend::Ring.verify(key, scheme, MESSAGE, signature).unwrap_err();
+            assert_eq!(error, SignatureError::Unsupported { scheme: scheme.name(), hash: scheme.hash() });
+        }
+    }
+
+    #[test]
+    fn q9_an_rsa_signature_is_as_long_as_its_modulus() {
+        let rsa = PublicKey::rsa(&[0xC3; 256], 65537).unwrap();
+        for len in [0, 1, 255, 257, 512] {
+            let bytes = vec![1; len];
+            for scheme in [Scheme::RsaPkcs1(HashAlgorithm::Sha1), Scheme::RsaPss(HashAlgorithm::Sha256)] {
+                let error = Backend::Ring.verify(&rsa, scheme, MESSAGE, SignatureBytes::Rsa(&bytes)).unwrap_err();
+                assert_eq!(error.code(), "signature.malformed");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_verifies_nothing() {
+        let signed = signed(Curve::P256);
+        signed.accepted();
+        let mut point = signed.key.to_sec1().unwrap();
+        point[64] ^= 1;
+        let other = Signed { key: PublicKey::from_sec1(&point).unwrap(), ..signed };
+        assert_eq!(other.with(&other.r, &other.s), Err(SignatureError::Wrong));
+    }
+}

