@@ -2,6 +2,9 @@
 
 use core::time::Duration;
 
+use std::sync::OnceLock;
+
+use nitrotpm_document_issuer::{Envelope, PROTECTED_HEADER, Payload, cbor};
 use nitrotpm_freshness::{Clock, NonceExpectation};
 use nitrotpm_nitro_document::{DocumentExpectations, TrustRoots, UnverifiedDocument};
 use proptest::prelude::*;
@@ -31,6 +34,16 @@ fn one_altered_bit_in_any_byte_is_refused() {
     }
 }
 
+/// One set of keys and certificates for many cases; its own document verifies.
+fn fixed() -> &'static Parts {
+    static PARTS: OnceLock<Parts> = OnceLock::new();
+    PARTS.get_or_init(|| {
+        let parts = Parts::aws();
+        parts.accepted();
+        parts
+    })
+}
+
 fn never_verifies(bytes: &[u8]) {
     if let Ok(document) = UnverifiedDocument::parse(bytes) {
         let expectations = DocumentExpectations::new(Clock::Live(time(MADE)), NonceExpectation::NotChecked)
@@ -40,6 +53,25 @@ fn never_verifies(bytes: &[u8]) {
 }
 
 proptest! {
+    /// A certificate below the root may be anything; it is parsed before its signature is known.
+    #[test]
+    fn altered_certificates_never_panic_and_never_verify(
+        place in 1_usize..5, at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<bool>()
+    ) {
+        let parts = fixed();
+        let mut certificates = [parts.pki.cabundle(), vec![parts.certificate.clone()]].concat();
+        let certificate = &mut certificates[place];
+        let at = at.index(certificate.len());
+        prop_assume!(certificate[at] != byte);
+        certificate[at] = byte;
+        if cut {
+            certificate.truncate(at + 1);
+        }
+        let leaf = certificates.pop().unwrap();
+        let payload = Payload::nitrotpm(&parts.contents, &leaf, &certificates);
+        prop_assert!(parts.verify(&parts.sign(&payload).encode()).is_err());
+    }
+
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..512)) {
         never_verifies(&bytes);
@@ -48,7 +80,6 @@ proptest! {
     /// Behind a right beginning the parser goes deeper.
     #[test]
     fn random_payloads_never_panic(payload in proptest::collection::vec(any::<u8>(), 1..512), signature in any::<u8>()) {
-        use nitrotpm_document_issuer::{Envelope, PROTECTED_HEADER, cbor};
         let envelope = Envelope {
             tags: Vec::new(),
             protected: PROTECTED_HEADER.to_vec(),
