@@ -2,3 +2,5 @@
 
 mod corpus;
 mod document_corpus;
+mod quote_corpus;
+mod quote_peers;
