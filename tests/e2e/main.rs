@@ -5,3 +5,4 @@ mod document_corpus;
 mod eventlog_corpus;
 mod quote_corpus;
 mod quote_peers;
+mod reason_codes;
