@@ -2,3 +2,4 @@
 
 mod corpus;
 mod document_corpus;
+mod eventlog_corpus;
