@@ -3,3 +3,5 @@
 mod corpus;
 mod document_corpus;
 mod eventlog_corpus;
+mod quote_corpus;
+mod quote_peers;
