@@ -1,4 +1,5 @@
 //! Cross-crate tests.
 
 mod corpus;
+mod eventlog_claims;
 mod eventlog_corpus;

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 
 use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
@@ -131,29 +132,53 @@ impl<'a> ConfirmedLog<'a> {
     /// The events of a confirmed register that were extended into it, in order; none where the register was not
     /// confirmed.
     pub fn events_of(&self, pcr: PcrIndex) -> impl Iterator<Item = ConfirmedEvent<'a>> + '_ {
-        let confirmed = self.is_confirmed(pcr);
+        let banks = Bank::ALL.map(|bank| self.confirmed.contains(&(bank, pcr)));
+        let confirmed = banks.contains(&true);
         self.log
             .events()
             .filter(move |event| confirmed && event.pcr() == Some(pcr) && event.extends())
-            .map(|event| ConfirmedEvent { event, check: event.payload_check() })
+            .map(move |event| ConfirmedEvent { event, check: event.payload_check(), banks })
     }
 }
 
-/// An event whose digests are proven, because its register was confirmed.
-#[derive(Clone, Copy, Debug)]
+/// An event whose digests are proven in the banks in which its register was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfirmedEvent<'a> {
     event: Event<'a>,
     check: PayloadCheck,
+    /// Which of [`Bank::ALL`] are confirmed.
+    banks: [bool; 4],
 }
 
 impl<'a> ConfirmedEvent<'a> {
-    /// The event.
+    /// The event as the log has it: its type, its data and its digests of other banks are not proven.
     #[must_use]
     pub const fn event(&self) -> &Event<'a> {
         &self.event
     }
 
-    /// Whether its data is proven, in every bank that the event carries.
+    /// The event's place in the log, the header included.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.event.index()
+    }
+
+    /// The digest, where it is proven: in the banks in which the register was confirmed.
+    #[must_use]
+    pub fn proven_digest(&self, bank: Bank) -> Option<Digest> {
+        self.proven_digests().find(|digest| digest.algorithm() == bank)
+    }
+
+    /// The digests that are proven, at least one, weakest bank first.
+    pub fn proven_digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        Bank::ALL
+            .into_iter()
+            .zip(self.banks)
+            .filter(|(_, confirmed)| *confirmed)
+            .filter_map(|(bank, _)| self.event.digest(bank))
+    }
+
+    /// Whether the data is that of the digests, in every bank that the event carries.
     #[must_use]
     pub const fn payload_check(&self) -> PayloadCheck {
         self.check
@@ -163,5 +188,16 @@ impl<'a> ConfirmedEvent<'a> {
     #[must_use]
     pub fn proven_data(&self) -> Option<&'a [u8]> {
         self.check.rule()?.covered(self.event.data())
+    }
+
+    /// Whether exactly these bytes were measured, by every proven digest and whatever the log says of type and data.
+    #[must_use]
+    pub fn is_measurement_of(&self, measured: &[u8]) -> bool {
+        self.proven_digests().all(|digest| digest == hash(digest.algorithm(), &[measured]))
+    }
+
+    /// Whether any digest, proven or not, is that of these bytes.
+    pub(crate) fn resembles(&self, measured: &[u8]) -> bool {
+        self.event.known_digests().any(|digest| digest == hash(digest.algorithm(), &[measured]))
     }
 }

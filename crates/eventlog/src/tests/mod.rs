@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod claims;
 mod parsing;
 mod payload;
 mod properties;
