@@ -6,6 +6,7 @@ use core::fmt;
 use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 
+use crate::explain::{Budget, Explanation};
 use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
 
 /// A register whose authenticated value is not the one that the log replays to.
@@ -22,17 +23,26 @@ pub struct ReplayMismatch {
     pub replayed: Digest,
     /// How many events the log has for the register.
     pub events: usize,
+    /// The one difference that would explain the value.
+    pub explanation: Explanation,
+    /// Other banks in which the register was requested and does match, weakest first.
+    pub agreeing_banks: Vec<Bank>,
 }
 
 impl fmt::Display for ReplayMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bank, pcr, expected, replayed, events } = self;
+        let Self { bank, pcr, expected, replayed, events, explanation, agreeing_banks } = self;
         write!(f, "PCR {pcr} of bank {bank} is {expected}, ")?;
         match events {
-            0 => f.write_str("and the log has no event for it, so it should hold its reset value"),
-            1 => write!(f, "and the one event that the log has for it gives {replayed}"),
-            _ => write!(f, "and the {events} events that the log has for it give {replayed}"),
+            0 => write!(f, "and the log has no event for it, so it should hold {replayed}")?,
+            1 => write!(f, "and the one event that the log has for it gives {replayed}")?,
+            _ => write!(f, "and the {events} events that the log has for it give {replayed}")?,
         }
+        write!(f, ": {explanation}")?;
+        for (position, bank) in agreeing_banks.iter().enumerate() {
+            write!(f, "{}{bank}", if position == 0 { "; it does match in bank " } else { ", " })?;
+        }
+        Ok(())
     }
 }
 
@@ -69,6 +79,8 @@ impl<'a> ReplayedLog<'a> {
         self.check_comparable()?;
         let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
         let mut mismatches = Vec::new();
+        // All registers share one search, so that a hostile log cannot make it long.
+        let mut budget = Budget::new();
         for (bank, pcr) in requested {
             if confirmed.contains(&(bank, pcr)) {
                 continue;
@@ -81,7 +93,9 @@ impl<'a> ReplayedLog<'a> {
                 LogError::MissingDigest { bank, pcr, event, offset }
             })?;
             if replayed != expected {
-                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events: register.extends() });
+                let explanation = self.explain_within(pcr, &expected, &mut budget);
+                let (events, agreeing_banks) = (register.extends(), Vec::new());
+                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, explanation, agreeing_banks });
             }
             confirmed.push((bank, pcr));
         }
@@ -89,6 +103,13 @@ impl<'a> ReplayedLog<'a> {
             return Err(LogError::NothingRequested);
         }
         if !mismatches.is_empty() {
+            let differing: Vec<_> = mismatches.iter().map(|mismatch| (mismatch.bank, mismatch.pcr)).collect();
+            for mismatch in &mut mismatches {
+                let same = confirmed.iter().filter(|(_, pcr)| *pcr == mismatch.pcr);
+                mismatch.agreeing_banks =
+                    same.filter(|register| !differing.contains(register)).map(|(bank, _)| *bank).collect();
+                mismatch.agreeing_banks.sort_unstable();
+            }
             return Err(LogError::Mismatch { mismatches });
         }
         Ok(ConfirmedLog { log: *self.log(), confirmed })
