@@ -2,6 +2,7 @@
 
 mod corpus;
 mod document_corpus;
+mod eventlog_claims;
 mod eventlog_corpus;
 mod quote_corpus;
 mod quote_peers;
