@@ -1,4 +1,11 @@
 //! What scripts may rely on: exit codes, JSON, and where output goes. Runs the built program on the fixtures.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that panics fails, and that is all"
+)]
 
 mod documents;
 mod logs_and_quotes;
