@@ -57,7 +57,11 @@ pub use claims::{
     SecureBootUnknown, UkiMeasurements, UkiSection,
 };
 pub use confirm::{ConfirmedEvent, ConfirmedLog, ReplayMismatch};
-pub use decode::{Decoded, Gpt, GptPartitions, ImageLoad, UefiVariable};
+pub use decode::{
+    Decoded, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition, GptPartitions,
+    HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry, SignatureLists,
+    SignatureType, SipaEvent, SipaEvents, SipaType, TaggedEvent, UefiVariable, VariableContents,
+};
 pub use error::LogError;
 pub use event::{Digests, Event, Register};
 pub use event_type::EventType;

@@ -3,6 +3,7 @@
 extern crate std;
 
 mod claims;
+mod decoding;
 mod explaining;
 mod parsing;
 mod payload;
