@@ -4,3 +4,4 @@ mod corpus;
 mod eventlog_claims;
 mod eventlog_corpus;
 mod eventlog_decode;
+mod eventlog_ima;

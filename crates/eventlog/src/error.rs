@@ -175,6 +175,19 @@ pub enum LogError {
         /// Every register that differs, at least one.
         mismatches: Vec<ReplayMismatch>,
     },
+    /// No beginning of an IMA list gives the authenticated value.
+    #[error(
+        "none of the {entries} entries that the IMA list has for PCR {pcr} ends at the authenticated value of bank {bank}: \
+         the list was changed, or is of another boot"
+    )]
+    ImaReplay {
+        /// The bank.
+        bank: Bank,
+        /// The register.
+        pcr: PcrIndex,
+        /// How many entries were tried.
+        entries: usize,
+    },
     /// A log that cannot be written.
     #[error("event {event} cannot be written: {problem}")]
     Unwritable {
@@ -207,6 +220,7 @@ impl LogError {
         "event_log.not_authenticated",
         "event_log.nothing_measured",
         "event_log.replay",
+        "event_log.ima_replay",
         "event_log.unwritable",
     ];
 
@@ -233,6 +247,7 @@ impl LogError {
             Self::NotAuthenticated { .. } => "event_log.not_authenticated",
             Self::NothingMeasured => "event_log.nothing_measured",
             Self::Mismatch { .. } => "event_log.replay",
+            Self::ImaReplay { .. } => "event_log.ima_replay",
             Self::Unwritable { .. } => "event_log.unwritable",
         }
     }

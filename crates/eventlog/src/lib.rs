@@ -38,6 +38,7 @@ mod error;
 mod event;
 mod event_type;
 mod explain;
+pub mod ima;
 mod log;
 mod payload;
 mod quirks;

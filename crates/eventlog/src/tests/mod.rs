@@ -5,6 +5,7 @@ extern crate std;
 mod claims;
 mod decoding;
 mod explaining;
+mod ima;
 mod parsing;
 mod payload;
 mod properties;
