@@ -1,6 +1,7 @@
 //! Cross-crate tests.
 
 mod corpus;
+mod eventlog_cel;
 mod eventlog_claims;
 mod eventlog_corpus;
 mod eventlog_decode;

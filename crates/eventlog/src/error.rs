@@ -116,7 +116,7 @@ pub enum LogError {
         number: u32,
     },
     /// The log is not of the kind that the caller asked for.
-    #[error("a log of a TPM is needed and this one is a {} log", found.name())]
+    #[error("this is a {} log: a TPM's log is compared with PCRs, a CCEL log with RTMRs", found.name())]
     WrongFormat {
         /// The format found.
         found: Format,
@@ -175,6 +175,16 @@ pub enum LogError {
         /// Every register that differs, at least one.
         mismatches: Vec<ReplayMismatch>,
     },
+    /// A record of a canonical event log breaks a rule.
+    #[error("record {record} of the canonical event log, at offset {offset}, {problem}")]
+    CelRecord {
+        /// The record, from 0.
+        record: usize,
+        /// Where the field, or in JSON the record, begins.
+        offset: usize,
+        /// The rule broken.
+        problem: &'static str,
+    },
     /// No beginning of an IMA list gives the authenticated value.
     #[error(
         "none of the {entries} entries that the IMA list has for PCR {pcr} ends at the authenticated value of bank {bank}: \
@@ -220,6 +230,7 @@ impl LogError {
         "event_log.not_authenticated",
         "event_log.nothing_measured",
         "event_log.replay",
+        "event_log.cel_record",
         "event_log.ima_replay",
         "event_log.unwritable",
     ];
@@ -247,6 +258,7 @@ impl LogError {
             Self::NotAuthenticated { .. } => "event_log.not_authenticated",
             Self::NothingMeasured => "event_log.nothing_measured",
             Self::Mismatch { .. } => "event_log.replay",
+            Self::CelRecord { .. } => "event_log.cel_record",
             Self::ImaReplay { .. } => "event_log.ima_replay",
             Self::Unwritable { .. } => "event_log.unwritable",
         }
@@ -266,6 +278,7 @@ impl LogError {
             | Self::UndeclaredAlgorithm { offset, .. }
             | Self::Register { offset, .. }
             | Self::StartupLocality { offset, .. }
+            | Self::CelRecord { offset, .. }
             | Self::MissingDigest { offset, .. } => Some(*offset),
             _ => None,
         }

@@ -31,6 +31,8 @@
 extern crate alloc;
 
 mod algorithm;
+mod ccel;
+pub mod cel;
 mod claims;
 mod confirm;
 mod decode;
@@ -52,6 +54,7 @@ mod text;
 pub mod writer;
 
 pub use algorithm::{AlgorithmId, DeclaredBank};
+pub use ccel::CcelTable;
 pub use claims::{
     Authority, BootPath, BootPathUnknown, CommandLine, CommandLineSource, EarlyApplications, ExitBootServices,
     FirmwareFacts, MeasuredFile, OperatingSystemUnknown, PlatformSeparator, SecureBootFacts, SecureBootState,

@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod ccel;
+mod cel;
 mod claims;
 mod decoding;
 mod explaining;
