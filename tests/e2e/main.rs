@@ -2,3 +2,4 @@
 
 mod corpus;
 mod document_corpus;
+mod uefi_files;
