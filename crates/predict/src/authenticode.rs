@@ -6,7 +6,7 @@
 
 use nitrotpm_digest_lanes::{HashAlgorithm, hash};
 use nitrotpm_signature::{Backend, PublicKey, Scheme, SignatureBytes};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{AttributeTypeAndValue, FromDer, RelativeDistinguishedName, X509Certificate, X509Name};
 
 use crate::der::{CONTEXT_0, Element, Elements, INTEGER, OCTET_STRING, OID, SEQUENCE, SET};
 
@@ -75,7 +75,7 @@ impl<'a> Certificate<'a> {
 
     /// Whether `issuer` signed this certificate.
     fn is_signed_by(&self, issuer: &Certificate<'_>) -> bool {
-        if self.parsed.issuer().as_raw() != issuer.parsed.subject().as_raw() || !issuer.may_issue() {
+        if !is_same_name(self.parsed.issuer(), issuer.parsed.subject()) || !issuer.may_issue() {
             return false;
         }
         let oid = self.parsed.signature_algorithm.algorithm.as_bytes();
@@ -84,6 +84,23 @@ impl<'a> Certificate<'a> {
         let Some(key) = issuer.key() else { return false };
         verify(&key, scheme, self.parsed.tbs_certificate.as_ref(), signature)
     }
+}
+
+/// Whether two names are one, as OpenSSL compares them: the kind of string, case and runs of space do not count
+/// (RFC 5280, section 7.1). Debian's signers name their issuer in another kind of string than the issuer itself does.
+fn is_same_name(one: &X509Name<'_>, two: &X509Name<'_>) -> bool {
+    fn canonical<'n>(name: &'n X509Name<'_>) -> Vec<Vec<(&'n [u8], Vec<u8>)>> {
+        let value = |attribute: &AttributeTypeAndValue<'_>| match attribute.as_str() {
+            Ok(text) => text.split_ascii_whitespace().collect::<Vec<_>>().join(" ").to_ascii_lowercase().into_bytes(),
+            // Other kinds of value are themselves, tag and all.
+            Err(_) => [&attribute.attr_value().header.tag().0.to_be_bytes(), attribute.as_slice()].concat(),
+        };
+        let part = |rdn: &'n RelativeDistinguishedName<'_>| {
+            rdn.iter().map(|attribute| (attribute.attr_type().as_bytes(), value(attribute))).collect()
+        };
+        name.iter_rdn().map(part).collect()
+    }
+    one.as_raw() == two.as_raw() || canonical(one) == canonical(two)
 }
 
 /// The signature scheme of a certificate.

@@ -308,7 +308,8 @@ impl<'a> Plan<'a> {
     /// What shim decides by MokListRT; that db lets an image start is said to be unknown.
     fn shim_decision(&self, image: &PeImage<'a>, state: &ShimState<'_>) -> Decision {
         let mok = SignatureDatabase::parse(state.mok_list);
-        let forbidden = SignatureDatabase::parse(&[&self.boot.variables.dbx, state.mok_list_x].concat());
+        let forbidden =
+            SignatureDatabase::parse(&[&self.boot.variables.dbx, state.mok_list_x.unwrap_or_default()].concat());
         let (Ok(mok), Ok(forbidden)) = (mok, forbidden) else {
             return Decision::Unknown { reason: "MokListRT or MokListXRT does not hold signature lists".into() };
         };
@@ -346,9 +347,16 @@ impl<'a> Plan<'a> {
         if !self.secure_boot() {
             return self.unknown(&[7, 14], "what shim measures with Secure Boot off was not checked by a boot");
         }
+        let Some(mok_list_x) = state.mok_list_x.filter(|content| !content.is_empty()) else {
+            self.unknown(&[14], "it depends on MokListX; give MokListXRT");
+            return self.shim_events(&state, &[]);
+        };
+        self.shim_events(&state, mok_list_x);
+    }
+
+    fn shim_events(&mut self, state: &ShimState<'a>, mok_list_x: &'a [u8]) {
         let mok = |name: &str| [name.as_bytes(), &[0]].concat();
-        let lists = [("MokList", state.mok_list), ("MokListX", state.mok_list_x)];
-        for (name, content) in lists {
+        for (name, content) in [("MokList", state.mok_list), ("MokListX", mok_list_x)] {
             self.measure_named(14, EventType::IPL, Message::file(content), mok(name), format!("shim's {name}"));
         }
         let level = variable_data(&guids::SHIM_LOCK, "SbatLevel", state.sbat_level);

@@ -28,14 +28,18 @@ mod der;
 mod error;
 mod event;
 mod message;
+mod output;
 mod pe;
 mod secure_boot;
 mod shim;
+#[cfg(test)]
+mod testing;
 mod uki;
 
 pub use boot::{Boot, Prediction};
 pub use error::{Danger, PredictError, Refusal};
 pub use event::{EventType, PredictedEvent};
+pub use output::{Caution, KMS_ACTIONS, ReferenceImage, kms_policy, policy_toml};
 pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};
 pub use shim::{GrubMeasurement, ShimState};

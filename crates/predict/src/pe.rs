@@ -245,3 +245,158 @@ impl<'a> PeImage<'a> {
 fn slice(bytes: &[u8], offset: usize, size: usize) -> Option<&[u8]> {
     bytes.get(offset..offset.checked_add(size)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use digest_0_10::Update;
+    use object_0_39::read::pe::PeFile64;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{CHECKSUM, SECURITY, TABLE, attach, image};
+
+    struct Collect(Vec<u8>);
+    impl Update for Collect {
+        fn update(&mut self, data: &[u8]) {
+            self.0.extend_from_slice(data);
+        }
+    }
+
+    /// The digest by the crate `authenticode`, which reads the headers by itself.
+    fn oracle(bytes: &[u8], algorithm: HashAlgorithm) -> Option<Digest> {
+        let mut collect = Collect(Vec::new());
+        authenticode::authenticode_digest(&PeFile64::parse(bytes).ok()?, &mut collect).ok()?;
+        Some(nitrotpm_digest_lanes::hash(algorithm, &[&collect.0]))
+    }
+
+    fn sample() -> Vec<u8> {
+        image(&[(".text", &[1; 700]), (".data", &[2; 512]), (".bss", &[]), (".linux", b"kernel")])
+    }
+
+    fn signed() -> Vec<u8> {
+        attach(&sample(), &[&[0x30; 100]])
+    }
+
+    #[track_caller]
+    fn refused(bytes: &[u8], code: &str, fragment: &str) {
+        let error = PeImage::parse("test.efi", bytes).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(fragment), "{error}");
+    }
+
+    /// A signed image with a u32 replaced.
+    fn with(offset: usize, value: u32) -> Vec<u8> {
+        let mut bytes = signed();
+        bytes[offset..][..4].copy_from_slice(&value.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn digests_equal_those_of_another_implementation() {
+        let mut trailing = sample();
+        trailing.extend_from_slice(&[7; 1001]);
+        for bytes in [sample(), signed(), trailing.clone(), attach(&trailing, &[&[1; 3]])] {
+            for algorithm in HashAlgorithm::ALL {
+                let digest = PeImage::parse("test.efi", &bytes).unwrap().authenticode_digest(algorithm);
+                assert_eq!(Some(digest), oracle(&bytes, algorithm));
+            }
+        }
+    }
+
+    #[test]
+    fn checksum_and_certificate_table_do_not_count_and_all_else_does() {
+        let digest = |bytes: &[u8]| PeImage::parse("a", bytes).unwrap().authenticode_digest(HashAlgorithm::Sha256);
+        let original = digest(&signed());
+        assert_eq!(digest(&with(CHECKSUM, 0x1234_5678)), original);
+        assert_eq!(digest(&sample()), original);
+        let mut altered = signed();
+        *altered.last_mut().unwrap() ^= 1;
+        assert_eq!(digest(&altered), original);
+        // A date, a byte of a section, the fill behind a section.
+        for offset in [72, 1024, 1024 + 701] {
+            let mut altered = signed();
+            altered[offset] ^= 1;
+            assert_ne!(digest(&altered), original, "{offset}");
+        }
+    }
+
+    #[test]
+    fn other_processors_and_formats_are_named() {
+        assert!(PeImage::parse("a", &signed()).is_ok());
+        refused(b"\x7fELF", "predict.not-pe", "there is no MZ");
+        refused(b"MZ", "predict.not-pe", "ends in its headers");
+        let with_bytes = |offset: usize, value: &[u8]| {
+            let mut bytes = signed();
+            bytes[offset..][..value.len()].copy_from_slice(value);
+            bytes
+        };
+        refused(&with_bytes(68, &[0x4C, 1]), "predict.machine", "0x014c");
+        refused(&with_bytes(88, &[0x0B, 1]), "predict.not-pe", "PE32+");
+        assert!(PeImage::parse("a", &with_bytes(68, &[0x64, 0xAA])).is_ok());
+    }
+
+    #[test]
+    fn lying_headers_are_refused() {
+        let file = u32::try_from(signed().len()).unwrap();
+        for (offset, value, fragment) in [
+            (0x3C, u32::MAX, "ends in its headers"),
+            (CHECKSUM - 4, file + 1, "size of the headers"),
+            (CHECKSUM - 4, 300, "size of the headers"),
+            (SECURITY - 36, 17, "data directory"),
+            (SECURITY - 36, u32::MAX, "data directory"),
+            (SECURITY, file, "outside the file"),
+            (SECURITY, 512, "shares bytes"),
+            (SECURITY + 4, u32::MAX, "outside the file"),
+            (SECURITY + 4, 8, "bytes follow"),
+            (TABLE + 16, u32::MAX, "outside the file"),
+            (TABLE + 16, 2048, "share bytes"),
+            (TABLE + 20, 0, "share bytes"),
+            (TABLE + 60, 1024, "share bytes"),
+        ] {
+            let error = PeImage::parse("test.efi", &with(offset, value)).unwrap_err();
+            assert!(error.to_string().contains(fragment), "{offset} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn memory_is_the_section_and_zeros() {
+        let mut bytes = sample();
+        // .text has 700 bytes, 1024 in the file; in memory it gets 2000.
+        bytes[TABLE + 8..][..4].copy_from_slice(&2000_u32.to_le_bytes());
+        let parsed = PeImage::parse("a", &bytes).unwrap();
+        let memory = parsed.section(".text").unwrap().memory();
+        let expected = [&[1; 700][..], &[0; 1300]].concat();
+        let digest = nitrotpm_digest_lanes::hash(HashAlgorithm::Sha384, &[&expected]);
+        assert_eq!(memory.digest(HashAlgorithm::Sha384), digest);
+        assert_eq!(parsed.section(".linux").unwrap().content(), b"kernel");
+        assert_eq!(parsed.section(".bss"), None);
+    }
+
+    #[test]
+    fn a_directory_without_a_certificate_entry_is_an_image_without_one() {
+        let mut bytes = sample();
+        bytes[SECURITY - 36..][..4].copy_from_slice(&4_u32.to_le_bytes());
+        let parsed = PeImage::parse("a", &bytes).unwrap();
+        assert_eq!(parsed.certificate_table(), b"");
+        let skipped = PeImage::parse("a", &sample()).unwrap().authenticode().len();
+        assert_eq!(parsed.authenticode().len(), skipped + 8);
+    }
+
+    proptest! {
+        /// What both implementations accept they hash alike; nothing panics.
+        #[test]
+        fn altered_headers(changes in proptest::collection::vec((0_usize..TABLE + 200, any::<u8>()), 1..4), cut in 0_usize..3000) {
+            let mut bytes = signed();
+            for (offset, value) in changes {
+                bytes[offset] = value;
+            }
+            bytes.truncate(bytes.len().saturating_sub(cut.saturating_sub(2000)));
+            if let Ok(parsed) = PeImage::parse("a", &bytes)
+                && let Some(expected) = oracle(&bytes, HashAlgorithm::Sha256)
+                && parsed.security_entry.is_some()
+            {
+                prop_assert_eq!(parsed.authenticode_digest(HashAlgorithm::Sha256), expected);
+            }
+        }
+    }
+}

@@ -5,8 +5,9 @@
 pub struct ShimState<'a> {
     /// `MokListRT`: the owner's keys, and shim's built-in vendor certificate.
     pub mok_list: &'a [u8],
-    /// `MokListXRT`: what the owner forbids.
-    pub mok_list_x: &'a [u8],
+    /// `MokListXRT`: what the owner and shim itself forbid. PCR 14 is known only with it; without it an image is taken
+    /// as not forbidden by it.
+    pub mok_list_x: Option<&'a [u8]>,
     /// `MokListTrustedRT`: one byte.
     pub mok_list_trusted: &'a [u8],
     /// `SbatLevelRT`: the text of the SBAT revocations.

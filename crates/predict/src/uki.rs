@@ -28,6 +28,13 @@ fn magic_version(image: &PeImage<'_>, program: &str) -> Option<u32> {
     version.get(..digits)?.parse().ok()
 }
 
+/// Whether `.sbat` lists this component: its lines are `component,generation,…` (shim, "SBAT.md").
+fn has_sbat_component(image: &PeImage<'_>, name: &str) -> bool {
+    let mut lines =
+        image.section(".sbat").map(|section| section.content()).unwrap_or_default().split(|byte| *byte == b'\n');
+    lines.any(|line| line.split(|byte| *byte == b',').next() == Some(name.as_bytes()))
+}
+
 /// Amazon Linux 2023 strips the stub's version; its systemd is 252.
 fn is_amazon_linux_2023(image: &PeImage<'_>) -> bool {
     let text = image.section(".osrel").and_then(|section| core::str::from_utf8(section.content()).ok());
@@ -52,8 +59,8 @@ pub(crate) fn role(image: &PeImage<'_>) -> Result<Role, PredictError> {
     }
     Ok(match magic_version(image, "systemd-boot") {
         Some(version) => Role::SystemdBoot(version),
-        None if image.section(".vendor_cert").is_some() => Role::Shim,
-        None if image.section("mods").is_some() => Role::Grub,
+        None if has_sbat_component(image, "shim") => Role::Shim,
+        None if has_sbat_component(image, "grub") || image.section("mods").is_some() => Role::Grub,
         None => Role::Other,
     })
 }
