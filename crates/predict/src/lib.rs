@@ -23,6 +23,8 @@
 
 mod authenticode;
 mod boot;
+#[cfg(test)]
+mod boot_tests;
 mod cpio;
 mod der;
 mod error;

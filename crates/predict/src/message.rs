@@ -147,6 +147,7 @@ pub(crate) fn digest_all(messages: &[&Message<'_>], banks: &[HashAlgorithm]) -> 
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failure of the test")]
 mod tests {
     use nitrotpm_digest_lanes::hash;
 

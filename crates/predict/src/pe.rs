@@ -247,6 +247,7 @@ fn slice(bytes: &[u8], offset: usize, size: usize) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failure of the test")]
 mod tests {
     use digest_0_10::Update;
     use object_0_39::read::pe::PeFile64;

@@ -1,4 +1,5 @@
 //! Small images, signed or not, for the tests.
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failure of the test")]
 
 use rcgen::{CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -47,12 +48,11 @@ pub(crate) fn image(sections: &[(&str, &[u8])]) -> Vec<u8> {
 /// A kernel that says which version it is.
 pub(crate) fn kernel() -> Vec<u8> {
     let mut text = vec![0; 0x400];
-    text[..16].copy_from_slice(b"6.1.0-test #1\0\0\0");
+    text[0x100..0x10D].copy_from_slice(b"6.1.0-test #1");
     let mut kernel = image(&[(".text", &text)]);
+    // The section begins at 0x200, and with it the setup header; the version's place is given less 0x200.
     kernel[0x202..0x206].copy_from_slice(b"HdrS");
-    // The version string follows at 0x200 more than this says.
-    let at = u16::try_from(kernel.len() - 0x400 - 0x200).unwrap();
-    kernel[0x20E..0x210].copy_from_slice(&at.to_le_bytes());
+    kernel[0x20E..0x210].copy_from_slice(&0x100_u16.to_le_bytes());
     kernel
 }
 
@@ -122,7 +122,8 @@ fn der(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     let mut bytes = vec![tag];
     match u8::try_from(content.len()) {
         Ok(length) if length < 0x80 => bytes.push(length),
-        _ => {
+        Ok(length) => bytes.extend_from_slice(&[0x81, length]),
+        Err(_) => {
             bytes.push(0x82);
             bytes.extend_from_slice(&u16::try_from(content.len()).unwrap().to_be_bytes());
         }
