@@ -258,12 +258,12 @@ impl<'b> Reader<'b> {
                 let bytes = self.decoder.input();
                 let mut keys = BTreeSet::new();
                 for _ in 0..count {
-                    let (start, offset) = (self.decoder.position(), self.offset());
+                    let (start, offset, head) = (self.decoder.position(), self.offset(), self.peek()?);
                     self.skip_nested(inner)?;
                     // Shortest forms only: keys are equal where their bytes are.
                     let key = bytes.get(start..self.decoder.position()).unwrap_or_default();
                     if !keys.insert(key) {
-                        let key = key.iter().take(40).map(|byte| format!("{byte:02x}")).collect();
+                        let key = key_text(head, key);
                         return Err(DocumentError::DuplicateKey { structure: self.structure, offset, key });
                     }
                     self.skip_nested(inner)?;
@@ -297,5 +297,13 @@ impl<'b> Reader<'b> {
             Ok(length) if length <= left => Ok(()),
             _ => Err(self.fault(CborFault::EndOfData)),
         }
+    }
+}
+
+/// A key as an error names it: a number as such, everything else by the beginning of its bytes.
+fn key_text(head: Head, bytes: &[u8]) -> String {
+    match head {
+        Head::Unsigned(number) => number.to_string(),
+        _ => bytes.iter().take(40).map(|byte| format!("{byte:02x}")).collect(),
     }
 }

@@ -427,6 +427,17 @@ mod tests {
     }
 
     #[test]
+    fn codes_are_distinct_dotted_and_lower_case() {
+        let mut codes = DocumentError::CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), DocumentError::CODES.len());
+        assert!(codes.iter().all(|code| {
+            code.starts_with("document.") && code.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'.' | b'-'))
+        }));
+    }
+
+    #[test]
     fn an_expired_certificate_says_when_and_what_to_do() {
         let time = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let error = DocumentError::CertificateExpired {

@@ -102,7 +102,10 @@ impl<'b> Entries<'b> {
             if list.iter().any(|entry| entry.key == key) {
                 return Err(DocumentError::DuplicateKey { structure: "payload", offset, key: printable(key) });
             }
+            // Errors inside a known field carry its name.
+            reader.set_structure(KNOWN_KEYS.iter().find(|known| **known == key).copied().unwrap_or("payload"));
             list.push(Entry { key, value: reader.skip()? });
+            reader.set_structure("payload");
             read = read.saturating_add(1);
         }
         reader.end()?;
