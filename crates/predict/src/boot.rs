@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use nitrotpm_eventlog::EventType;
 use nitrotpm_pcr::{Bank, Chain, PcrIndex, PcrValues};
 use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, guids, variable_data};
 
-use crate::event::{EventType, PredictedEvent};
+use crate::event::PredictedEvent;
 use crate::message::{Message, digest_all};
 use crate::uki::{Role, Uki, clean, load_options, role};
 use crate::{Decision, GrubMeasurement, PeImage, PredictError, Refusal, ShimState, Sidecars, decide};
@@ -125,6 +126,7 @@ struct Planned<'a> {
     message: Message<'a>,
     data: Vec<u8>,
     cause: String,
+    by_userspace: bool,
 }
 
 struct Plan<'a> {
@@ -178,7 +180,7 @@ impl<'a> Plan<'a> {
     /// An event whose data is what is hashed.
     fn measure(&mut self, pcr: u8, event_type: EventType, bytes: Vec<u8>, cause: impl Into<String>) {
         let message = Message::made(bytes.clone());
-        self.events.push(Planned { pcr, event_type, message, data: bytes, cause: cause.into() });
+        self.events.push(Planned { pcr, event_type, message, data: bytes, cause: cause.into(), by_userspace: false });
     }
 
     /// An event whose data only names what is hashed.
@@ -190,7 +192,7 @@ impl<'a> Plan<'a> {
         data: Vec<u8>,
         cause: impl Into<String>,
     ) {
-        self.events.push(Planned { pcr, event_type, message, data, cause: cause.into() });
+        self.events.push(Planned { pcr, event_type, message, data, cause: cause.into(), by_userspace: false });
     }
 
     /// What firmware measures before it starts an image.
@@ -200,7 +202,7 @@ impl<'a> Plan<'a> {
         let state = if enabled { "on" } else { "off" };
         self.measure(
             7,
-            EventType::VARIABLE_DRIVER_CONFIG,
+            EventType::EFI_VARIABLE_DRIVER_CONFIG,
             variable_data(&guids::GLOBAL_VARIABLE, "SecureBoot", &content),
             format!("Secure Boot is {state}"),
         );
@@ -211,11 +213,11 @@ impl<'a> Plan<'a> {
                 length => format!("{}, {length} bytes", variable.name()),
             };
             let data = variable_data(&variable.vendor(), variable.name(), content);
-            self.measure(7, EventType::VARIABLE_DRIVER_CONFIG, data, cause);
+            self.measure(7, EventType::EFI_VARIABLE_DRIVER_CONFIG, data, cause);
         }
         self.measure(7, EventType::SEPARATOR, vec![0; 4], "separator");
         let action = "Calling EFI Application from Boot Option";
-        self.measure(4, EventType::ACTION, action.into(), "firmware begins to boot");
+        self.measure(4, EventType::EFI_ACTION, action.into(), "firmware begins to boot");
         for pcr in [2, 3, 4, 6] {
             self.measure(pcr, EventType::SEPARATOR, vec![0; 4], "separator");
         }
@@ -262,7 +264,7 @@ impl<'a> Plan<'a> {
         let mut data = vec![0; 8];
         data.extend_from_slice(&u64::try_from(image.bytes().len()).unwrap_or(u64::MAX).to_le_bytes());
         data.extend_from_slice(&[0; 16]);
-        self.measure_named(4, EventType::BOOT_SERVICES_APPLICATION, image.authenticode(), data, cause);
+        self.measure_named(4, EventType::EFI_BOOT_SERVICES_APPLICATION, image.authenticode(), data, cause);
     }
 
     fn load_by_firmware(&mut self, image: &PeImage<'a>) -> Result<(), PredictError> {
@@ -283,7 +285,7 @@ impl<'a> Plan<'a> {
     fn authority(&mut self, data: Vec<u8>, cause: String) {
         if !self.authorities.contains(&data) {
             self.authorities.push(data.clone());
-            self.measure(7, EventType::VARIABLE_AUTHORITY, data, cause);
+            self.measure(7, EventType::EFI_VARIABLE_AUTHORITY, data, cause);
         }
     }
 
@@ -529,18 +531,18 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What systemd extends from userspace: the kernel's firmware log does not have it.
+    /// What systemd extends from userspace: the firmware's log does not have it.
     fn userspace(&mut self) {
+        let before = self.events.len();
         for phase in self.boot.phases {
-            let message = Message::file(phase.as_bytes());
-            self.measure_named(11, EventType::IPL, message, Vec::new(), format!("boot phase {phase}"));
+            self.measure(11, EventType::IPL, (*phase).into(), format!("boot phase {phase}"));
         }
         if self.boot.os_separator {
             for pcr in [2, 3, 4, 6, 7, 9, 12, 13, 14] {
-                let message = Message::file(b"os-separator");
-                self.measure_named(pcr, EventType::IPL, message, Vec::new(), "os-separator of systemd 261");
+                self.measure(pcr, EventType::IPL, b"os-separator".into(), "os-separator of systemd 261");
             }
         }
+        self.events.iter_mut().skip(before).for_each(|event| event.by_userspace = true);
     }
 
     fn finish(self, banks: &[Bank]) -> Prediction {
@@ -556,9 +558,9 @@ impl<'a> Plan<'a> {
             .iter()
             .zip(rows)
             .filter_map(|(event, digests)| {
-                let Planned { pcr, event_type, data, cause, .. } = event;
-                let (data, cause) = (data.clone(), cause.clone());
-                Some(PredictedEvent { pcr: index(*pcr)?, event_type: *event_type, digests, data, cause })
+                let Planned { event_type, by_userspace, .. } = *event;
+                let (data, cause) = (event.data.clone(), event.cause.clone());
+                Some(PredictedEvent { pcr: index(event.pcr)?, event_type, digests, data, cause, by_userspace })
             })
             .collect();
         let mut pcrs = PcrValues::new();

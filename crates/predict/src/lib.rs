@@ -40,7 +40,8 @@ mod uki;
 
 pub use boot::{Boot, Prediction};
 pub use error::{Danger, PredictError, Refusal};
-pub use event::{EventType, PredictedEvent};
+pub use event::PredictedEvent;
+pub use nitrotpm_eventlog::EventType;
 pub use output::{Caution, KMS_ACTIONS, ReferenceImage, kms_policy, policy_toml};
 pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use nitrotpm_eventlog::LogError;
+use nitrotpm_eventlog::writer::LogBuilder;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex};
 use serde_json::{Map, Value, json};
 
-use crate::{Danger, PredictError, Prediction};
+use crate::{Danger, PredictError, PredictedEvent, Prediction};
 
 /// The actions for which KMS looks at an attestation document (AWS KMS Developer Guide, "Condition keys for attested
 /// platforms").
@@ -75,6 +77,52 @@ impl Prediction {
             values.push((index, *value));
         }
         Ok(ReferenceImage { name: name.into(), secure_boot: self.secure_boot(), bank, pcrs: values, accepted })
+    }
+
+    /// The prediction as a JSON document, schema `nitrotpm.prediction/1`: the PCRs, the events in order, and under
+    /// `unpredictable` the reason of each PCR without a value.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let digests = |event: &PredictedEvent| -> Map<String, Value> {
+            let named = event.digests.iter().map(|digest| (digest.algorithm().to_string(), json!(digest.to_string())));
+            named.collect()
+        };
+        let event = |event: &PredictedEvent| {
+            json!({
+                "pcr": event.pcr.get(),
+                "type": event.event_type.to_string(),
+                "digests": digests(event),
+                "cause": event.cause,
+            })
+        };
+        let reasons = self.unpredictable().map(|(index, reason)| (index.to_string(), json!(reason)));
+        let mut pcrs: Map<String, Value> = Map::new();
+        for (bank, index, value) in self.pcrs().iter() {
+            let registers = pcrs.entry(bank.name()).or_insert_with(|| json!({}));
+            if let Some(registers) = registers.as_object_mut() {
+                registers.insert(index.to_string(), json!(value.to_string()));
+            }
+        }
+        json!({
+            "schema": "nitrotpm.prediction/1",
+            "secure_boot": self.secure_boot(),
+            "pcrs": pcrs,
+            "events": self.events().iter().map(event).collect::<Vec<_>>(),
+            "unpredictable": reasons.collect::<Map<_, _>>(),
+        })
+    }
+
+    /// The predicted events as a crypto-agile log, as firmware would write them: it replays to the predicted PCRs,
+    /// except for what userspace extends later. Registers without a prediction have no event.
+    ///
+    /// # Errors
+    /// What [`LogBuilder::finish`] says; an event is never as large as that.
+    pub fn to_event_log(&self) -> Result<Vec<u8>, LogError> {
+        let mut builder = LogBuilder::crypto_agile(self.banks());
+        for event in self.events().iter().filter(|event| !event.by_userspace) {
+            builder.record(u32::from(event.pcr.get()), event.event_type, &event.digests, &event.data);
+        }
+        builder.finish()
     }
 
     /// What AWS's `nitro-tpm-pcr-compute` prints for the same boot, byte for byte, without the newline at the end.
@@ -221,4 +269,143 @@ fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use nitrotpm_uefi::SecureBootVariables;
+
+    use super::*;
+    use crate::testing::{Authority, uki};
+    use crate::{Boot, PeImage};
+
+    fn prediction(banks: &[Bank]) -> Prediction {
+        let variables = SecureBootVariables::default();
+        let bytes = uki("252");
+        let images = [PeImage::parse("web.efi", &bytes).unwrap()];
+        Boot::new(&variables, &images).predict(banks).unwrap()
+    }
+
+    fn indices(pcrs: &[u8]) -> Vec<PcrIndex> {
+        pcrs.iter().map(|pcr| PcrIndex::new(*pcr).unwrap()).collect()
+    }
+
+    fn image(pcrs: &[u8], caution: Caution) -> Result<ReferenceImage, PredictError> {
+        prediction(&[Bank::Sha384]).reference_image("web 1", Bank::Sha384, &indices(pcrs), caution)
+    }
+
+    fn value(pcr: u8) -> String {
+        let index = PcrIndex::new(pcr).unwrap();
+        prediction(&[Bank::Sha384]).pcrs().get(Bank::Sha384, index).unwrap().to_string()
+    }
+
+    #[test]
+    fn awss_form_has_its_names_and_order() {
+        let text = prediction(&[Bank::Sha256, Bank::Sha384]).to_aws_json().unwrap();
+        let expected = format!(
+            "{{\n  \"Measurements\": {{\n    \"HashAlgorithm\": \"SHA384\",\n    \"PCR4\": \"{}\",\n    \"PCR7\": \"{}\",\n    \
+             \"PCR12\": \"{}\"\n  }}\n}}",
+            value(4),
+            value(7),
+            value(12)
+        );
+        assert_eq!(text, expected);
+        assert_eq!(prediction(&[Bank::Sha256]).to_aws_json().unwrap_err().code(), "predict.not-predicted");
+    }
+
+    /// P1 and P3 of the attack ledger, each with the list that is right.
+    #[test]
+    fn p1_p3_dangerous_lists_are_refused_unless_accepted() {
+        assert!(image(&[4, 12], Caution::Refuse).unwrap().accepted_dangers().is_empty());
+        for (pcrs, danger) in [
+            (&[4][..], Danger::CommandLineOpen),
+            (&[11], Danger::CommandLineOpen),
+            (&[7], Danger::SecureBootOff),
+            (&[2, 12], Danger::NoImage),
+            (&[], Danger::NoImage),
+            (&[1, 4, 12], Danger::Volatile(1)),
+            (&[4, 12, 16], Danger::Volatile(16)),
+        ] {
+            assert_eq!(image(pcrs, Caution::Refuse), Err(PredictError::Dangerous(danger)));
+        }
+        assert_eq!(image(&[4], Caution::Accept).unwrap().accepted_dangers(), [Danger::CommandLineOpen]);
+        // What has no value cannot be accepted into being.
+        assert_eq!(image(&[1, 4, 12], Caution::Accept).unwrap_err().code(), "predict.not-predicted");
+    }
+
+    #[test]
+    fn a_kms_statement_is_as_aws_documents_it() {
+        let role = "arn:aws:iam::111122223333:role/MyEC2InstanceRole";
+        let actions = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateRandom"];
+        let images = [image(&[4, 12], Caution::Refuse).unwrap()];
+        let policy = kms_policy(&images, role, &actions, Caution::Refuse).unwrap();
+        let expected = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Sid": "Attestedweb1",
+                "Effect": "Allow",
+                "Principal": { "AWS": role },
+                "Action": actions,
+                "Resource": "*",
+                "Condition": { "StringEqualsIgnoreCase": {
+                    "kms:RecipientAttestation:NitroTPMPCR4": value(4),
+                    "kms:RecipientAttestation:NitroTPMPCR12": value(12),
+                } },
+            }],
+        });
+        assert_eq!(policy, expected);
+        for principal in ["*", "arn:aws:iam::111122223333:role/*"] {
+            let refused = images[0].to_kms_statement(principal, &actions, Caution::Refuse);
+            assert_eq!(refused, Err(PredictError::Dangerous(Danger::AnyPrincipal)));
+        }
+        let other = prediction(&[Bank::Sha256]);
+        let other = other.reference_image("a", Bank::Sha256, &indices(&[4, 12]), Caution::Refuse).unwrap();
+        assert!(other.to_kms_statement(role, &actions, Caution::Refuse).is_err());
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        let text = policy_toml("a \"name\"\n", &[image(&[4, 12], Caution::Refuse).unwrap()]);
+        assert!(text.contains("name = \"a \\\"name\\\"\\u000A\"\n"), "{text}");
+        assert!(text.contains(&format!("pcrs.sha384.12 = \"{}\"\n", value(12))), "{text}");
+        assert!(!text.contains("secure_boot"));
+    }
+
+    #[test]
+    fn identifying_pcrs_follow_secure_boot() {
+        assert_eq!(prediction(&[Bank::Sha384]).identifying_pcrs(), indices(&[4, 11, 12]));
+        let authority = Authority::new("issuer", true);
+        let bytes = authority.issue("signer").sign(&uki("252"));
+        let list = nitrotpm_uefi::SignatureFile::read(&authority.certificate, Some(nitrotpm_uefi::guids::SHIM_LOCK));
+        let list = list.unwrap().into_content();
+        let variables = SecureBootVariables { pk: list.clone(), kek: list.clone(), db: list, dbx: Vec::new() };
+        let images = [PeImage::parse("web.efi", &bytes).unwrap()];
+        let on = Boot::new(&variables, &images).predict(&[Bank::Sha384]).unwrap();
+        assert_eq!(on.identifying_pcrs(), indices(&[4, 7, 11, 12]));
+        // With Secure Boot on, PCR 7 alone identifies who signed.
+        assert!(on.reference_image("a", Bank::Sha384, &indices(&[7]), Caution::Refuse).is_ok());
+    }
+
+    #[test]
+    fn json_says_what_is_known_and_why_the_rest_is_not() {
+        let json = prediction(&[Bank::Sha384]).to_json();
+        assert_eq!(json["schema"], "nitrotpm.prediction/1");
+        assert_eq!(json["pcrs"]["sha384"]["4"], value(4));
+        assert_eq!(json["events"][0]["type"], "EV_EFI_VARIABLE_DRIVER_CONFIG");
+        assert_eq!(json["events"][0]["digests"]["sha384"].as_str().map(str::len), Some(96));
+        assert!(json["unpredictable"]["1"].as_str().unwrap().contains("differs between instances"));
+        assert_eq!(json["pcrs"]["sha384"].get("1"), None);
+    }
+
+    #[test]
+    fn the_expected_log_replays_to_the_predicted_registers() {
+        use nitrotpm_eventlog::{EventLog, ParseOptions};
+        let predicted = prediction(&[Bank::Sha256, Bank::Sha384]);
+        let bytes = predicted.to_event_log().unwrap();
+        let log = EventLog::parse(&bytes, &ParseOptions::default()).unwrap();
+        let replayed = log.replay_all().unwrap().values();
+        for (bank, index, value) in predicted.pcrs().iter().filter(|(_, _, value)| !value.is_zero()) {
+            assert_eq!(replayed.get(bank, index), Some(value), "{bank} {index}");
+        }
+    }
 }
