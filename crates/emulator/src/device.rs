@@ -1,0 +1,117 @@
+//! The device that clients talk to: one command at a time, each of them answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
+use crate::EmulatorError;
+use crate::backend::Backend;
+use crate::swtpm::control;
+use crate::wire::{self, Malformed, command_header, rc};
+
+/// Why a command gets no answer made by the emulator.
+pub(crate) enum Stop {
+    /// The client is answered this response code.
+    Code(u32),
+    /// The client is answered what the TPM behind answered.
+    Answer(Vec<u8>),
+    /// The TPM behind is gone.
+    Emulator(EmulatorError),
+}
+
+impl From<EmulatorError> for Stop {
+    fn from(error: EmulatorError) -> Self {
+        Self::Emulator(error)
+    }
+}
+
+impl From<Malformed> for Stop {
+    fn from(Malformed: Malformed) -> Self {
+        Self::Code(rc::FAILURE)
+    }
+}
+
+/// What a client's command comes to.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// This response.
+    Response(Vec<u8>),
+}
+
+/// The device, shared by the transports.
+pub(crate) struct SharedDevice(Mutex<Device>);
+
+impl SharedDevice {
+    pub(crate) fn new(device: Device) -> Self {
+        Self(Mutex::new(device))
+    }
+
+    /// Runs `action` alone on the device.
+    pub(crate) fn with<T>(&self, action: impl FnOnce(&mut Device) -> T) -> T {
+        // A handler that panicked left the TPM as it is; what the emulator keeps is written as a whole or not at all.
+        action(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Executes a client's command. Whatever happens inside, the client gets an answer.
+    pub(crate) fn execute(&self, command: &[u8]) -> Reply {
+        catch_unwind(AssertUnwindSafe(|| self.with(|device| device.execute(command))))
+            .unwrap_or_else(|_| Reply::Response(wire::response_code(rc::FAILURE)))
+    }
+
+    /// Executes a request of the control channel (swtpm's protocol).
+    pub(crate) fn control(&self, request: &[u8]) -> Vec<u8> {
+        catch_unwind(AssertUnwindSafe(|| self.with(|device| device.control(request))))
+            .unwrap_or_else(|_| CONTROL_FAILED.to_vec())
+    }
+}
+
+/// TPM_FAIL, the result of a control command that failed.
+const CONTROL_FAILED: [u8; 4] = 9u32.to_be_bytes();
+
+/// The TPM with what NitroTPM adds to it.
+pub(crate) struct Device {
+    pub(crate) backend: Backend,
+}
+
+impl Device {
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self { backend }
+    }
+
+    fn execute(&mut self, command: &[u8]) -> Reply {
+        Reply::Response(match self.dispatch(command) {
+            Ok(response) | Err(Stop::Answer(response)) => response,
+            Err(Stop::Code(code)) => wire::response_code(code),
+            Err(Stop::Emulator(_)) => wire::response_code(rc::FAILURE),
+        })
+    }
+
+    fn dispatch(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Stop> {
+        // Anything else would bring the channel to swtpm out of step.
+        command_header(bytes).map_err(|Malformed| Stop::Code(rc::COMMAND_SIZE))?;
+        Ok(self.backend.transact(bytes)?)
+    }
+
+    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (shut down,
+    /// read or replace its state, another data channel) are refused.
+    pub(crate) fn control(&mut self, request: &[u8]) -> Vec<u8> {
+        let code = request.first_chunk().map(|code| u32::from_be_bytes(*code));
+        match code {
+            Some(
+                control::GET_CAPABILITY
+                | control::INIT
+                | control::GET_ESTABLISHED
+                | control::SET_LOCALITY
+                | control::HASH_START
+                | control::HASH_DATA
+                | control::HASH_END
+                | control::CANCEL
+                | control::STORE_VOLATILE
+                | control::RESET_ESTABLISHED
+                | control::STOP
+                | control::GET_CONFIG
+                | control::SET_BUFFER_SIZE,
+            ) => self.backend.control(request).unwrap_or_else(|_| CONTROL_FAILED.to_vec()),
+            _ => CONTROL_FAILED.to_vec(),
+        }
+    }
+}
