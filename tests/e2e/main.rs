@@ -1,3 +1,4 @@
 //! Cross-crate tests.
 
 mod corpus;
+mod document_corpus;
