@@ -45,6 +45,24 @@ pub enum EmulatorError {
         /// What was looked for.
         what: &'static str,
     },
+    /// The index that the self-test needs is taken.
+    #[error("NV index {index:#010x} is taken, and the emulator's self-test needs it: undefine it, or use a new state")]
+    SelfTestIndex {
+        /// The index' handle.
+        index: u32,
+    },
+    /// No document can be made.
+    #[error("the keys that sign attestation documents cannot be made or used ({source})")]
+    Issuer {
+        /// What the issuer said.
+        source: nitrotpm_document_issuer::IssuerError,
+    },
+    /// A module id that no NitroTPM has.
+    #[error("{module_id:?} is no module id: it is i- and 8 to 17 hexadecimal digits, -tpm and 16 hexadecimal digits")]
+    ModuleId {
+        /// What was given.
+        module_id: String,
+    },
     /// The state directory cannot be used.
     #[error("{} cannot be used ({source}): check that it exists, is writable and has space", path.display())]
     State {

@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::EmulatorError;
 
@@ -26,12 +28,19 @@ impl StateDir {
             .write(true)
             .open(&path)
             .map_err(|source| EmulatorError::State { path: path.clone(), source })?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(EmulatorError::StateBusy { path: root.to_path_buf() }),
-            Err(fs::TryLockError::Error(source)) => return Err(EmulatorError::State { path, source }),
+        let patience = Instant::now();
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { root: root.to_path_buf(), _lock: lock }),
+                // A child that another thread is just starting shares all files until it runs its program, and so holds a
+                // lock a moment longer than its owner.
+                Err(fs::TryLockError::WouldBlock) if patience.elapsed() < Duration::from_millis(500) => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                Err(fs::TryLockError::WouldBlock) => return Err(EmulatorError::StateBusy { path: root.to_path_buf() }),
+                Err(fs::TryLockError::Error(source)) => return Err(EmulatorError::State { path, source }),
+            }
         }
-        Ok(Self { root: root.to_path_buf(), _lock: lock })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

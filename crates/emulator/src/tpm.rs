@@ -1,5 +1,6 @@
 //! The emulator as its user holds it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,14 @@ use std::sync::Arc;
 use nitrotpm_pcr::{Bank, PcrValues};
 use tempfile::TempDir;
 
-use crate::EmulatorError;
 use crate::backend::Backend;
 use crate::device::{Device, Reply, SharedDevice};
+use crate::documents::{DeviceClock, Documents};
+use crate::ek::{self, EkKind, EkPublic};
+use crate::self_test;
 use crate::state::StateDir;
 use crate::transport::TcpTransport;
+use crate::{EmulatorError, Fault};
 
 /// How a NitroTPM is to be started.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,10 @@ pub struct NitroTpmBuilder {
     state: Option<PathBuf>,
     swtpm: Option<OsString>,
     tcp: Option<u16>,
+    region: Option<String>,
+    module_id: Option<String>,
+    clock: DeviceClock,
+    faults: BTreeSet<Fault>,
 }
 
 impl NitroTpmBuilder {
@@ -45,6 +53,35 @@ impl NitroTpmBuilder {
         self
     }
 
+    /// The region in the certificates' names. Without this, `us-east-1`.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// The module id in the documents: `i-<8 to 17 hex digits>-tpm<16 hex digits>`. It is kept with the state; a new TPM
+    /// makes one up.
+    #[must_use]
+    pub fn module_id(mut self, module_id: impl Into<String>) -> Self {
+        self.module_id = Some(module_id.into());
+        self
+    }
+
+    /// The device's clock, which gives documents and their certificates their times.
+    #[must_use]
+    pub const fn clock(mut self, clock: DeviceClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Something that this device does wrong; may be called again for more.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.insert(fault);
+        self
+    }
+
     /// Starts the TPM and offers it.
     ///
     /// # Errors
@@ -62,10 +99,14 @@ impl NitroTpmBuilder {
         let root = self.state.or_else(|| temporary.as_ref().map(|directory| directory.path().to_path_buf()));
         let state = StateDir::open(&root.unwrap_or_default())?;
         let program = self.swtpm.or_else(|| std::env::var_os("SWTPM")).unwrap_or_else(|| OsString::from("swtpm"));
-        let backend = Backend::start(&program, &state, 0)?;
-        let device = Arc::new(SharedDevice::new(Device::new(backend)));
+        let region = self.region.as_deref().unwrap_or("us-east-1");
+        let documents = Documents::open(&state, region, self.module_id, self.clock)?;
+        let directory = state.root().to_path_buf();
+        let mut backend = Backend::start(&program, &state, 0)?;
+        self_test::run(&mut backend)?;
+        let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults)?));
         let tcp = TcpTransport::start(self.tcp, &device)?;
-        Ok(NitroTpm { tcp, device, state, _temporary: temporary })
+        Ok(NitroTpm { tcp, device, directory, _temporary: temporary })
     }
 }
 
@@ -81,7 +122,7 @@ pub struct NitroTpm {
     // Dropped in this order: no client is left when the TPM ends, no TPM when its directory goes.
     tcp: TcpTransport,
     device: Arc<SharedDevice>,
-    state: StateDir,
+    directory: PathBuf,
     _temporary: Option<TempDir>,
 }
 
@@ -100,12 +141,36 @@ impl NitroTpm {
         NitroTpmBuilder::default()
     }
 
-    /// Executes one command, given with its header, as a client of any transport would.
+    /// Executes one command, given with its header, as a client of any transport would. No bytes are the answer where the
+    /// device loses it ([`Fault::DroppedResponse`]).
     #[must_use]
     pub fn execute(&self, command: &[u8]) -> Vec<u8> {
         match self.device.execute(command) {
             Reply::Response(response) => response,
+            Reply::Dropped => Vec::new(),
         }
+    }
+
+    /// The certificate, in PEM, under which this device's documents verify.
+    #[must_use]
+    pub fn root_pem(&self) -> String {
+        self.device.with(|device| device.documents.root_pem())
+    }
+
+    /// The module id in this device's documents.
+    #[must_use]
+    pub fn module_id(&self) -> String {
+        self.device.with(|device| device.documents.module_id().to_owned())
+    }
+
+    /// What this device does wrong from now on.
+    pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.device.with(|device| device.faults = faults.into_iter().collect());
+    }
+
+    /// The device's clock from now on.
+    pub fn set_clock(&self, clock: DeviceClock) {
+        self.device.with(|device| device.documents.set_clock(clock));
     }
 
     /// The port on 127.0.0.1 that takes TPM commands. Control is on the next one.
@@ -123,7 +188,7 @@ impl NitroTpm {
     /// The directory with the TPM's state and the files for its users.
     #[must_use]
     pub fn directory(&self) -> &Path {
-        self.state.root()
+        &self.directory
     }
 
     /// The PCRs of a bank as they are now; none where the bank is off.
@@ -134,12 +199,41 @@ impl NitroTpm {
         self.device.with(|device| device.backend.pcrs(bank))
     }
 
+    /// The public part of an endorsement key, as EC2's GetInstanceTpmEkPub gives it. It is the same each time; making it
+    /// takes a tenth of a second and more for RSA.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Tpm`] where the endorsement hierarchy has an authorization value, or no room for one more object.
+    pub fn ek_public(&self, kind: EkKind) -> Result<EkPublic, EmulatorError> {
+        self.device.with(|device| ek::public(&mut device.backend, kind))
+    }
+
+    /// Writes both endorsement keys into the directory: `ek-pub.der` and `ek-pub.tpmt` of the RSA key, and
+    /// `ek-pub-ecc-sec-p384.der` and `.tpmt`.
+    ///
+    /// # Errors
+    /// As of [`Self::ek_public`], or where the directory is not writable.
+    pub fn write_ek_public(&self) -> Result<(), EmulatorError> {
+        self.device.with(|device| {
+            for kind in EkKind::ALL {
+                let public = ek::public(&mut device.backend, kind)?;
+                let stem = match kind {
+                    EkKind::Rsa2048 => "ek-pub".to_owned(),
+                    EkKind::EccP384 => format!("ek-pub-{}", kind.name()),
+                };
+                device.state.write(&format!("{stem}.der"), &public.der)?;
+                device.state.write(&format!("{stem}.tpmt"), &public.tpmt)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Switches the machine off and on: sessions, loaded objects and PCRs go, TPM2_Startup(CLEAR) is sent.
     ///
     /// # Errors
     /// [`EmulatorError`] where swtpm has ended.
     pub fn reset(&self) -> Result<(), EmulatorError> {
-        self.device.with(|device| device.backend.reset())
+        self.device.with(|device| device.reset())
     }
 
     /// Whether swtpm is running. Without it each command is answered TPM_RC_FAILURE.

@@ -2,31 +2,25 @@
 
 /// The code of a command (`TPM_CC`).
 pub(crate) mod cc {
-    pub(crate) const EVICT_CONTROL: u32 = 0x120;
+    pub(crate) const NV_UNDEFINE_SPACE_SPECIAL: u32 = 0x11f;
     pub(crate) const NV_UNDEFINE_SPACE: u32 = 0x122;
     pub(crate) const CLEAR: u32 = 0x126;
     pub(crate) const NV_DEFINE_SPACE: u32 = 0x12a;
     pub(crate) const PCR_ALLOCATE: u32 = 0x12b;
     pub(crate) const CREATE_PRIMARY: u32 = 0x131;
-    pub(crate) const NV_INCREMENT: u32 = 0x134;
-    pub(crate) const NV_SET_BITS: u32 = 0x135;
-    pub(crate) const NV_EXTEND: u32 = 0x136;
     pub(crate) const NV_WRITE: u32 = 0x137;
-    pub(crate) const NV_WRITE_LOCK: u32 = 0x138;
     pub(crate) const DICTIONARY_ATTACK_LOCK_RESET: u32 = 0x139;
-    pub(crate) const NV_CHANGE_AUTH: u32 = 0x13b;
     pub(crate) const STARTUP: u32 = 0x144;
     pub(crate) const SHUTDOWN: u32 = 0x145;
     pub(crate) const POLICY_NV: u32 = 0x149;
     pub(crate) const NV_READ: u32 = 0x14e;
-    pub(crate) const NV_READ_LOCK: u32 = 0x14f;
+    pub(crate) const POLICY_SECRET: u32 = 0x151;
     pub(crate) const FLUSH_CONTEXT: u32 = 0x165;
     pub(crate) const NV_READ_PUBLIC: u32 = 0x169;
     pub(crate) const READ_PUBLIC: u32 = 0x173;
     pub(crate) const START_AUTH_SESSION: u32 = 0x176;
     pub(crate) const GET_CAPABILITY: u32 = 0x17a;
     pub(crate) const PCR_READ: u32 = 0x17e;
-    pub(crate) const PCR_EXTEND: u32 = 0x182;
     pub(crate) const NV_CERTIFY: u32 = 0x184;
     /// NitroTPM's vendor command: the NSM request in an NV index is answered in that index.
     pub(crate) const NSM_REQUEST: u32 = 0x2000_0001;
@@ -38,18 +32,21 @@ pub(crate) mod rc {
     /// Parameters were present where there are none (TPM_RC_SIZE, without a number: the area as a whole).
     pub(crate) const SIZE: u32 = 0x095;
     pub(crate) const FAILURE: u32 = 0x101;
+    pub(crate) const AUTH_TYPE: u32 = 0x124;
     pub(crate) const AUTH_MISSING: u32 = 0x125;
+    pub(crate) const AUTH_UNAVAILABLE: u32 = 0x12f;
     pub(crate) const COMMAND_SIZE: u32 = 0x142;
     pub(crate) const COMMAND_CODE: u32 = 0x143;
-    pub(crate) const AUTHSIZE: u32 = 0x144;
     pub(crate) const NV_RANGE: u32 = 0x146;
-    pub(crate) const NV_SIZE: u32 = 0x147;
+    pub(crate) const NV_LOCKED: u32 = 0x148;
+    pub(crate) const NV_AUTHORIZATION: u32 = 0x149;
     /// TPM_RC_VALUE, handle 2.
     pub(crate) const VALUE_HANDLE_2: u32 = 0x284;
     /// TPM_RC_VALUE, parameter 1.
     pub(crate) const VALUE_PARAMETER_1: u32 = 0x1c4;
     /// TPM_RC_ATTRIBUTES, to which the session's number is added.
     pub(crate) const ATTRIBUTES_SESSION: u32 = 0x882;
+    pub(crate) const LOCKOUT: u32 = 0x921;
     pub(crate) const RETRY: u32 = 0x922;
 }
 

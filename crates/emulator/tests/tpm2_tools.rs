@@ -43,3 +43,51 @@ fn extend_quote_and_check_over_tcp() {
     tpm.reset().unwrap();
     assert!(tpm.pcrs(Bank::Sha384).unwrap().get(Bank::Sha384, index).unwrap().is_zero());
 }
+
+#[test]
+#[cfg_attr(not(all(swtpm, tpm2_tools)), ignore = "swtpm or tpm2-tools are not there: apt-get install swtpm tpm2-tools")]
+fn endorsement_keys_are_those_that_tpm2_tools_make() {
+    let tpm = NitroTpm::start().unwrap();
+    tpm.write_ek_public().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (algorithm, stem) in [("rsa", "ek-pub"), ("ecc384", "ek-pub-ecc-sec-p384")] {
+        for format in ["tss", "der"] {
+            tool(
+                &tpm.tcti(),
+                directory.path(),
+                &format!("tpm2_createek -c ek.ctx -G {algorithm} -u ek.{format} -f {format}"),
+            );
+            tool(&tpm.tcti(), directory.path(), "tpm2_flushcontext -t");
+        }
+        let read = |path: &Path| std::fs::read(path).unwrap();
+        let public = read(&directory.path().join("ek.tss"));
+        // The tool writes a TPM2B_PUBLIC.
+        assert_eq!(public.get(2..), Some(read(&tpm.directory().join(format!("{stem}.tpmt"))).as_slice()));
+        assert_eq!(read(&directory.path().join("ek.der")), read(&tpm.directory().join(format!("{stem}.der"))));
+    }
+}
+
+#[test]
+#[cfg_attr(not(all(swtpm, tpm2_tools)), ignore = "swtpm or tpm2-tools are not there: apt-get install swtpm tpm2-tools")]
+fn a_large_index_is_written_and_read_back() {
+    let tpm = NitroTpm::start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let run = |line: &str| tool(&tpm.tcti(), directory.path(), line);
+    let data: Vec<u8> = (0..2000u32).flat_map(|number| number.to_be_bytes()).take(2000).collect();
+    std::fs::write(directory.path().join("data"), &data).unwrap();
+    run("tpm2_nvdefine 0x1800001 -C o -s 8192 -a authread|authwrite -p secret");
+    run("tpm2_nvwrite 0x1800001 -P secret --offset 6000 -i data");
+    run("tpm2_nvread 0x1800001 -P secret --offset 6000 -s 2000 -o back");
+    assert_eq!(std::fs::read(directory.path().join("back")).unwrap(), data);
+    // The same in a salted session that encrypts.
+    run("tpm2_createprimary -C o -g sha256 -G rsa -c primary.ctx");
+    run("tpm2_flushcontext -t");
+    run("tpm2_startauthsession --hmac-session -c primary.ctx -S session.ctx");
+    run("tpm2_flushcontext -t");
+    run("tpm2_sessionconfig session.ctx --enable-encrypt --enable-decrypt");
+    run("tpm2_nvread 0x1800001 -P session:session.ctx+secret --offset 6000 -s 2000 -o again");
+    assert_eq!(std::fs::read(directory.path().join("again")).unwrap(), data);
+    run("tpm2_flushcontext session.ctx");
+    assert!(run("tpm2_nvreadpublic 0x1800001").contains("size: 8192"));
+    run("tpm2_nvundefine 0x1800001 -C o");
+}

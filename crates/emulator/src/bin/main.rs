@@ -65,6 +65,14 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         builder = builder.tcp_port(port);
     }
     let tpm = builder.start()?;
+    match tpm.write_ek_public() {
+        Ok(()) => {}
+        // A TPM in use may have an endorsement password, or no room: the keys of before stay in the directory.
+        Err(error @ EmulatorError::Tpm { .. }) => {
+            let _ = writeln!(io::stderr(), "nitrotpm-emulator: ek-pub.der and ek-pub.tpmt are not renewed: {error}");
+        }
+        Err(error) => return Err(error),
+    }
     let ready = serde_json::json!({
         "schema": "nitrotpm.emulator/1",
         "state": tpm.directory(),

@@ -182,6 +182,7 @@ pub(crate) fn serve_commands(mut connection: impl Connection, device: &SharedDev
                     return;
                 }
             }
+            Reply::Dropped => return,
         }
     }
 }
