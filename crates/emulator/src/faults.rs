@@ -117,6 +117,37 @@ impl Fault {
         }
     }
 
+    /// What the device does, in words.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::WrongSignature => "the document's signature has a bit flipped",
+            Self::UntrustedRoot => "the document chains to another root than `root.pem`",
+            Self::ChainBroken => "the document lacks the third certificate of its chain",
+            Self::Stale => "the document is ten minutes old. Its certificates are still valid",
+            Self::Expired => "the document is four hours old. Its leaf certificate has expired",
+            Self::Future => "the document is from one hour in the future",
+            Self::WrongKind => "the document is shaped like one of a Nitro Enclave",
+            Self::PcrFlipped => "a bit of PCR 4 is flipped in the document",
+            Self::PcrSwapped => "pCR 4 and PCR 7 have changed places in the document",
+            Self::WrongNonce => "the document carries another nonce",
+            Self::NoNonce => "the document carries no nonce",
+            Self::WrongPublicKey => "the document carries another public key",
+            Self::DuplicateKey => "the document has the key `nonce` twice",
+            Self::Truncated => "the document ends 16 bytes early",
+            Self::BufferTooSmall => "the module answers BufferTooSmall",
+            Self::InternalError => "the module answers InternalError",
+            Self::Garbage => "the index holds no CBOR after the command",
+            Self::Slow => "the vendor command takes two seconds",
+            Self::Failing => "the vendor command is answered TPM_RC_FAILURE",
+            Self::Retry => "the vendor command is answered TPM_RC_RETRY",
+            Self::Lockout => "the vendor command is answered TPM_RC_LOCKOUT",
+            Self::NoVendorCommand => "the vendor command is unknown, as on a TPM that is no NitroTPM",
+            Self::DroppedResponse => "the vendor command is executed, and its response lost",
+            Self::WrongHmac => "the vendor command's response has a wrong HMAC",
+        }
+    }
+
     /// Whether it is the document that is wrong, and not the device.
     pub(crate) const fn is_of_document(self) -> bool {
         matches!(

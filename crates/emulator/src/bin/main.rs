@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use nitrotpm_emulator::{EmulatorError, NitroTpm};
+use jiff::Timestamp;
+use nitrotpm_emulator::{ASSUMPTIONS, DeviceClock, EmulatorError, Fault, NitroTpm};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// The environment failed: no swtpm, no permission, no space (contract/cli.md).
 const ENVIRONMENT_FAILED: u8 = 4;
+const WRONG_USAGE: u8 = 2;
 
 /// A NitroTPM made of swtpm, for tests without AWS.
 #[derive(Parser)]
@@ -27,6 +29,10 @@ enum Command {
     ///
     /// When the TPM is ready, one line of JSON on standard output says where it is reached.
     Run(Run),
+    /// Lists what the device can be told to do wrong.
+    Faults,
+    /// Lists what is assumed of the real device, because nobody documents it.
+    Assumptions,
 }
 
 #[derive(Args)]
@@ -38,13 +44,39 @@ struct Run {
     /// [default: two free ports]
     #[arg(long, value_name = "PORT")]
     tcp: Option<u16>,
+    /// The module id in documents: i-<8 to 17 hexadecimal digits>-tpm<16 hexadecimal digits> [default: made up once]
+    #[arg(long, value_name = "ID")]
+    module_id: Option<String>,
+    /// The region in the names of certificates
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    region: String,
+    /// Stand the device's clock still at this time (RFC 3339), which documents and certificates then have
+    #[arg(long, value_name = "RFC3339")]
+    clock: Option<Timestamp>,
+    /// Something that the device does wrong; may be given more than once. Names: `nitrotpm-emulator faults`
+    #[arg(long = "fault", value_name = "NAME")]
+    faults: Vec<Fault>,
 }
 
 fn main() -> ExitCode {
-    let Command::Run(run) = Arguments::parse().command;
-    match serve(run) {
-        Ok(code) => code,
-        Err(error) => complain(&error.to_string()),
+    let lines: Vec<String> = match Arguments::parse().command {
+        Command::Run(run) => {
+            return match serve(run) {
+                Ok(code) => code,
+                Err(error @ EmulatorError::ModuleId { .. }) => {
+                    complain(&error.to_string());
+                    ExitCode::from(WRONG_USAGE)
+                }
+                Err(error) => complain(&error.to_string()),
+            };
+        }
+        Command::Faults => Fault::ALL.iter().map(|fault| format!("{fault:<20}{}", fault.meaning())).collect(),
+        Command::Assumptions => ASSUMPTIONS.iter().map(|(request, answer)| format!("{request}: {answer}")).collect(),
+    };
+    let mut output = io::stdout().lock();
+    match lines.iter().try_for_each(|line| writeln!(output, "{line}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("the list cannot be written ({error})")),
     }
 }
 
@@ -60,7 +92,17 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         Ok(signals) => signals,
         Err(error) => return Ok(complain(&format!("signals cannot be handled ({error})"))),
     };
-    let mut builder = NitroTpm::builder().state_dir(run.state);
+    let mut builder = NitroTpm::builder().state_dir(run.state).region(run.region);
+    if let Some(module_id) = run.module_id {
+        builder = builder.module_id(module_id);
+    }
+    if let Some(time) = run.clock {
+        // Before 1970 there is no document.
+        builder = builder.clock(DeviceClock::Fixed(u64::try_from(time.as_millisecond()).unwrap_or_default()));
+    }
+    for fault in run.faults {
+        builder = builder.fault(fault);
+    }
     if let Some(port) = run.tcp {
         builder = builder.tcp_port(port);
     }
@@ -76,6 +118,8 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
     let ready = serde_json::json!({
         "schema": "nitrotpm.emulator/1",
         "state": tpm.directory(),
+        "module_id": tpm.module_id(),
+        "root": tpm.directory().join("root.pem"),
         "tcti": tpm.tcti(),
         "tcp": tpm.tcp_port(),
     });
