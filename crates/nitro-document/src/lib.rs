@@ -46,6 +46,7 @@ pub use document::UnverifiedDocument;
 pub use error::{CborFault, CertificateId, CoseFault, DocumentError, NotNitroTpm};
 pub use expectations::{CLOCK_SKEW_SECONDS, DocumentExpectations};
 pub use fields::{DocumentFields, UnknownKey};
+pub use names::is_instance_id;
 /// The time type of certificates and clocks.
 pub use nitrotpm_freshness::UnixTime;
 pub use nitrotpm_signature::Backend;

@@ -27,7 +27,9 @@ pub(crate) fn is_enclave_module_id(text: &str) -> bool {
     text.rsplit_once("-enc").is_some_and(|(_, module)| is_lower_hex(module))
 }
 
-fn is_instance_id(text: &str) -> bool {
+/// Whether text is the id of an EC2 instance: `i-` and 8 to 17 lower-case hexadecimal digits.
+#[must_use]
+pub fn is_instance_id(text: &str) -> bool {
     text.strip_prefix("i-").is_some_and(|digits| (8..=17).contains(&digits.len()) && is_lower_hex(digits))
 }
 

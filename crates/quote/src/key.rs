@@ -7,7 +7,7 @@ use nitrotpm_tpm_wire::{
 };
 
 use crate::QuoteError;
-use crate::error::{FirstBytes, KeyProblem};
+use crate::error::KeyProblem;
 
 /// What an attestation key must be: its signature then says that the TPM made what is signed, and that the key never
 /// was elsewhere (TPM 2.0 Library Part 1, chapter on attestation keys).
@@ -48,21 +48,9 @@ impl AttestationKey {
     /// # Errors
     /// [`QuoteError::Key`], [`QuoteError::Malformed`].
     pub fn parse(bytes: &[u8]) -> Result<Self, QuoteError> {
-        if bytes.trim_ascii_start().starts_with(b"-----") {
-            return Ok(Self::from_public_key(PublicKey::from_spki_pem(bytes).map_err(KeyProblem::Numbers)?));
-        }
-        let malformed = |source: WireError| QuoteError::Malformed { part: "key", source };
-        match bytes {
-            [0x30, ..] => Ok(Self::from_public_key(PublicKey::from_spki_der(bytes).map_err(KeyProblem::Numbers)?)),
-            [high, low, rest @ ..] if usize::from(u16::from_be_bytes([*high, *low])) == rest.len() => {
-                Self::from_public(Public::parse_tpm2b(bytes).map_err(malformed)?)
-            }
-            [0x00, 0x01 | 0x23, ..] => Self::from_public(Public::parse(bytes).map_err(malformed)?),
-            _ => {
-                let mut start = [0; 4];
-                start.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                Err(KeyProblem::Form { start: FirstBytes(start) }.into())
-            }
+        match KeyForm::read(bytes)? {
+            KeyForm::Area(public) => Self::from_public(*public),
+            KeyForm::Numbers(public_key) => Ok(Self::from_public_key(public_key)),
         }
     }
 
@@ -159,6 +147,45 @@ impl AttestationKey {
             (Some(fixed), _) => format!("{fixed} only"),
             (None, PublicKey::Rsa(_)) => "RSASSA and RSAPSS".to_owned(),
             (None, PublicKey::Ec(_)) => "ECDSA".to_owned(),
+        }
+    }
+}
+
+/// The public key in a file of any of the forms that [`AttestationKey::parse`] reads, whatever the key is for: an
+/// endorsement key has none of the attributes of an attestation key.
+///
+/// # Errors
+/// [`QuoteError::Key`], [`QuoteError::Malformed`].
+pub fn parse_public_key(bytes: &[u8]) -> Result<PublicKey, QuoteError> {
+    match KeyForm::read(bytes)? {
+        KeyForm::Area(public) => Ok(numbers(&public)?),
+        KeyForm::Numbers(public_key) => Ok(public_key),
+    }
+}
+
+/// What a key file holds.
+enum KeyForm {
+    Area(Box<Public>),
+    Numbers(PublicKey),
+}
+
+impl KeyForm {
+    fn read(bytes: &[u8]) -> Result<Self, QuoteError> {
+        let malformed = |source: WireError| QuoteError::Malformed { part: "key", source };
+        if bytes.trim_ascii_start().starts_with(b"-----") {
+            return Ok(Self::Numbers(PublicKey::from_spki_pem(bytes).map_err(KeyProblem::Numbers)?));
+        }
+        match bytes {
+            [0x30, ..] => Ok(Self::Numbers(PublicKey::from_spki_der(bytes).map_err(KeyProblem::Numbers)?)),
+            [high, low, rest @ ..] if usize::from(u16::from_be_bytes([*high, *low])) == rest.len() => {
+                Ok(Self::Area(Box::new(Public::parse_tpm2b(bytes).map_err(malformed)?)))
+            }
+            [0x00, 0x01 | 0x23, ..] => Ok(Self::Area(Box::new(Public::parse(bytes).map_err(malformed)?))),
+            _ => {
+                let mut start = [0; 4];
+                start.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+                Err(KeyProblem::Form { start: u32::from_be_bytes(start) }.into())
+            }
         }
     }
 }

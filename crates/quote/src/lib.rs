@@ -35,6 +35,7 @@ mod signed;
 mod ledger_tests;
 
 pub use error::{KeyProblem, QuoteError};
-pub use key::AttestationKey;
+pub use key::{AttestationKey, parse_public_key};
+pub use nitrotpm_tpm_wire::ClockInfo;
 pub use quote::{QuoteExpectations, UnverifiedQuote, UnverifiedView};
-pub use signed::SignedQuote;
+pub use signed::{SignedQuote, SignedSelection};

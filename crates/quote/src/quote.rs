@@ -7,7 +7,7 @@ use nitrotpm_signature::{Backend, Scheme, SignatureBytes, SignatureError};
 use nitrotpm_tpm_wire::{AlgorithmId, Attest, Attested, Signature, Structure, WireError};
 
 use crate::selection::registers;
-use crate::signed::{Facts, SignedQuote};
+use crate::signed::{Facts, SignedQuote, SignedSelection};
 use crate::{AttestationKey, QuoteError};
 
 /// What the verifier expects of a quote.
@@ -105,22 +105,17 @@ impl UnverifiedQuote {
         UnverifiedView { attest: &self.attest, selection: &self.selection, signature: &self.signature }
     }
 
-    /// Verifies the quote with a key, and that `claimed` holds the values it was made over.
-    ///
-    /// Checked in this order: that the key allows the signature's scheme, that the scheme's hash is not SHA-1, the
-    /// signature, the nonce, that another bank than SHA-1 is quoted, that every quoted register has a claimed value,
-    /// and that the digest of those values, in the order of the selection and by the signature scheme's hash, is the
-    /// quoted one (TPM 2.0 Library Part 3, `TPM2_Quote`). `claimed` may hold more: see
-    /// [`SignedQuote::require_covered`].
+    /// Verifies signature and nonce with a key, and nothing of any register's value: what comes out says which registers
+    /// were signed, and the digest over them.
     ///
     /// # Errors
-    /// [`QuoteError`] for the first check that fails.
-    pub fn verify(
+    /// [`QuoteError`] for the first check that fails: that the key allows the signature's scheme, that the scheme's hash
+    /// is not SHA-1 unless allowed, the signature, the nonce.
+    pub fn verify_signature(
         &self,
         key: &AttestationKey,
         expectations: &QuoteExpectations<'_>,
-        claimed: &PcrValues,
-    ) -> Result<SignedQuote, QuoteError> {
+    ) -> Result<SignedSelection, QuoteError> {
         let scheme = self.scheme_for(key)?;
         if scheme.hash() == HashAlgorithm::Sha1 && !expectations.allow_sha1 {
             return Err(QuoteError::Sha1Signature);
@@ -144,6 +139,33 @@ impl UnverifiedQuote {
             }
             NonceExpectation::NotChecked => false,
         };
+        Ok(SignedSelection {
+            scheme,
+            nonce_checked,
+            selection: self.selection.clone(),
+            pcr_digest: self.pcr_digest.clone(),
+            clock_info: self.attest.clock_info,
+            firmware_version: self.attest.firmware_version,
+        })
+    }
+
+    /// Verifies the quote with a key, and that `claimed` holds the values it was made over.
+    ///
+    /// Checked in this order: that the key allows the signature's scheme, that the scheme's hash is not SHA-1, the
+    /// signature, the nonce, that another bank than SHA-1 is quoted, that every quoted register has a claimed value,
+    /// and that the digest of those values, in the order of the selection and by the signature scheme's hash, is the
+    /// quoted one (TPM 2.0 Library Part 3, `TPM2_Quote`). `claimed` may hold more: see
+    /// [`SignedQuote::require_covered`].
+    ///
+    /// # Errors
+    /// [`QuoteError`] for the first check that fails.
+    pub fn verify(
+        &self,
+        key: &AttestationKey,
+        expectations: &QuoteExpectations<'_>,
+        claimed: &PcrValues,
+    ) -> Result<SignedQuote, QuoteError> {
+        let SignedSelection { scheme, nonce_checked, .. } = self.verify_signature(key, expectations)?;
 
         let relied_on = |bank| bank != HashAlgorithm::Sha1 || expectations.allow_sha1;
         if !self.selection.iter().any(|(bank, _)| relied_on(bank)) {

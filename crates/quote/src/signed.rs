@@ -125,3 +125,21 @@ impl SignedQuote {
         Some(expected == self.qualified_signer())
     }
 }
+
+/// A quote whose signature and nonce hold under a key, and whose registers' values nobody gave: it has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignedSelection {
+    /// The scheme of the signature.
+    pub scheme: Scheme,
+    /// Whether the nonce was compared with an expected one.
+    pub nonce_checked: bool,
+    /// The registers that were signed, in order.
+    pub selection: Selection,
+    /// The digest over their values, by the scheme's hash.
+    pub pcr_digest: Vec<u8>,
+    /// The TPM's clock and counters.
+    pub clock_info: ClockInfo,
+    /// The TPM's firmware version.
+    pub firmware_version: u64,
+}
