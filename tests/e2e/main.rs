@@ -1,3 +1,5 @@
 //! Cross-crate tests.
 
 mod corpus;
+mod document_corpus;
+mod eventlog_corpus;

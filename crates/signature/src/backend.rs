@@ -1,5 +1,7 @@
 //! Schemes, signatures, and the library that checks them.
 
+use core::fmt;
+
 use nitrotpm_digest_lanes::HashAlgorithm;
 use ring::signature::{self as ring_signature, UnparsedPublicKey, VerificationAlgorithm};
 
@@ -8,7 +10,6 @@ use crate::{SignatureError, der};
 
 /// A signature scheme with its hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Scheme {
     /// RSASSA-PKCS1-v1_5 (RFC 8017, section 8.2), `TPM_ALG_RSASSA`.
     RsaPkcs1(HashAlgorithm),
@@ -36,6 +37,13 @@ impl Scheme {
             Self::RsaPss(_) => "RSAPSS",
             Self::Ecdsa(_) => "ECDSA",
         }
+    }
+}
+
+impl fmt::Display for Scheme {
+    /// `RSASSA with sha256`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {}", self.name(), self.hash())
     }
 }
 

@@ -95,7 +95,6 @@ impl EcPublicKey {
 
 /// A public key that can verify signatures. Two are equal when they are the same key, whatever they were read from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum PublicKey {
     /// RSA.
     Rsa(RsaPublicKey),

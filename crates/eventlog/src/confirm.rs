@@ -1,0 +1,167 @@
+//! From replayed values to a log that authenticated values confirm.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
+
+use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
+
+/// A register whose authenticated value is not the one that the log replays to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayMismatch {
+    /// The bank.
+    pub bank: Bank,
+    /// The register.
+    pub pcr: PcrIndex,
+    /// The authenticated value.
+    pub expected: Digest,
+    /// The value that the log gives; the reset value where the log has no event for the register.
+    pub replayed: Digest,
+    /// How many events the log has for the register.
+    pub events: usize,
+}
+
+impl fmt::Display for ReplayMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bank, pcr, expected, replayed, events } = self;
+        write!(f, "PCR {pcr} of bank {bank} is {expected}, ")?;
+        match events {
+            0 => f.write_str("and the log has no event for it, so it should hold its reset value"),
+            1 => write!(f, "and the one event that the log has for it gives {replayed}"),
+            _ => write!(f, "and the {events} events that the log has for it give {replayed}"),
+        }
+    }
+}
+
+impl ReplayedLog<'_> {
+    /// The log of a TPM, ready to be compared: refuses what could never confirm anything.
+    fn check_comparable(&self) -> Result<(), LogError> {
+        if self.log().format() == Format::Ccel {
+            return Err(LogError::WrongFormat { found: Format::Ccel });
+        }
+        if self.log().events().any(|event| event.extends()) { Ok(()) } else { Err(LogError::NothingMeasured) }
+    }
+}
+
+impl<'a> ReplayedLog<'a> {
+    /// Compares the log with authenticated values: every requested register must have exactly the value that the log
+    /// replays to, and a register without events must hold its reset value.
+    ///
+    /// `authenticated` are values that a verified quote or document covers: nothing else may go in here. `requested`
+    /// names the registers to compare, each by bank and index; `selection.iter()` of a
+    /// [`Selection`](nitrotpm_pcr::Selection) fits.
+    ///
+    /// # Errors
+    /// - [`LogError::Mismatch`] with every register that differs.
+    /// - [`LogError::NotAuthenticated`] for a requested register without an authenticated value,
+    ///   [`LogError::BankNotInLog`] for one of a bank that the log does not have, [`LogError::MissingDigest`] for one
+    ///   with an event that lacks the bank's digest.
+    /// - [`LogError::NothingRequested`], [`LogError::NothingMeasured`] and [`LogError::WrongFormat`] where the
+    ///   comparison would prove nothing.
+    pub fn confirm(
+        &self,
+        authenticated: &PcrValues,
+        requested: impl IntoIterator<Item = (Bank, PcrIndex)>,
+    ) -> Result<ConfirmedLog<'a>, LogError> {
+        self.check_comparable()?;
+        let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
+        let mut mismatches = Vec::new();
+        for (bank, pcr) in requested {
+            if confirmed.contains(&(bank, pcr)) {
+                continue;
+            }
+            let expected = *authenticated.get(bank, pcr).ok_or(LogError::NotAuthenticated { bank, pcr })?;
+            let register = self.bank(bank).ok_or(LogError::BankNotInLog { bank })?.register(pcr);
+            let replayed = register.value().ok_or_else(|| {
+                let event = register.missing_digest().unwrap_or_default();
+                let offset = self.log().event(event).map_or(0, |event| event.offset());
+                LogError::MissingDigest { bank, pcr, event, offset }
+            })?;
+            if replayed != expected {
+                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events: register.extends() });
+            }
+            confirmed.push((bank, pcr));
+        }
+        if confirmed.is_empty() {
+            return Err(LogError::NothingRequested);
+        }
+        if !mismatches.is_empty() {
+            return Err(LogError::Mismatch { mismatches });
+        }
+        Ok(ConfirmedLog { log: *self.log(), confirmed })
+    }
+}
+
+/// A log that replays to authenticated values. Only this gives claims.
+///
+/// What is proven of a confirmed register is the list of its digests, in order. An event's data is proven where its
+/// payload check holds besides; its type never is, and neither is the order of events of different registers.
+#[derive(Clone, Debug)]
+pub struct ConfirmedLog<'a> {
+    log: EventLog<'a>,
+    confirmed: Vec<(Bank, PcrIndex)>,
+}
+
+impl<'a> ConfirmedLog<'a> {
+    /// The log.
+    #[must_use]
+    pub const fn log(&self) -> &EventLog<'a> {
+        &self.log
+    }
+
+    /// The registers that were compared and matched.
+    #[must_use]
+    pub fn confirmed(&self) -> &[(Bank, PcrIndex)] {
+        &self.confirmed
+    }
+
+    /// Whether the register was confirmed, in any bank.
+    #[must_use]
+    pub fn is_confirmed(&self, pcr: PcrIndex) -> bool {
+        self.banks_of(pcr).next().is_some()
+    }
+
+    /// The banks in which the register was confirmed.
+    pub fn banks_of(&self, pcr: PcrIndex) -> impl Iterator<Item = Bank> + '_ {
+        self.confirmed.iter().filter(move |(_, confirmed)| *confirmed == pcr).map(|(bank, _)| *bank)
+    }
+
+    /// The events of a confirmed register that were extended into it, in order; none where the register was not
+    /// confirmed.
+    pub fn events_of(&self, pcr: PcrIndex) -> impl Iterator<Item = ConfirmedEvent<'a>> + '_ {
+        let confirmed = self.is_confirmed(pcr);
+        self.log
+            .events()
+            .filter(move |event| confirmed && event.pcr() == Some(pcr) && event.extends())
+            .map(|event| ConfirmedEvent { event, check: event.payload_check() })
+    }
+}
+
+/// An event whose digests are proven, because its register was confirmed.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfirmedEvent<'a> {
+    event: Event<'a>,
+    check: PayloadCheck,
+}
+
+impl<'a> ConfirmedEvent<'a> {
+    /// The event.
+    #[must_use]
+    pub const fn event(&self) -> &Event<'a> {
+        &self.event
+    }
+
+    /// Whether its data is proven, in every bank that the event carries.
+    #[must_use]
+    pub const fn payload_check(&self) -> PayloadCheck {
+        self.check
+    }
+
+    /// The part of the data that the digests prove, or `None` where they prove none of it.
+    #[must_use]
+    pub fn proven_data(&self) -> Option<&'a [u8]> {
+        self.check.rule()?.covered(self.event.data())
+    }
+}

@@ -1,0 +1,70 @@
+//! `UEFI_GPT_DATA` (TCG PC Client Platform Firmware Profile 1.06, section 10.2.5).
+
+use crate::LogError;
+use crate::reader::Reader;
+
+/// A partition table as it was measured: the header, and the entries in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Gpt<'a> {
+    /// The `EFI_PARTITION_TABLE_HEADER`, 92 bytes.
+    pub header: &'a [u8; 92],
+    /// Length of one entry in bytes: 128 as a rule.
+    pub entry_size: u32,
+    entries: &'a [u8],
+    count: u64,
+}
+
+impl<'a> Gpt<'a> {
+    /// How many partitions are in use.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The entries in use, each [`Gpt::entry_size`] long.
+    #[must_use]
+    pub fn entries(&self) -> GptPartitions<'a> {
+        GptPartitions { entries: self.entries, size: usize::try_from(self.entry_size).unwrap_or(usize::MAX) }
+    }
+
+    /// Reads the data of an event that stands at `offset` of the log.
+    pub(crate) fn parse(data: &'a [u8], offset: usize) -> Result<Self, LogError> {
+        let mut reader = Reader::new(data, offset, "the header in UEFI_GPT_DATA");
+        let malformed = |offset, problem| LogError::Malformed { structure: "UEFI_GPT_DATA", offset, problem };
+        let header_offset = reader.offset();
+        let header: &[u8; 92] =
+            reader.take(92)?.first_chunk().ok_or_else(|| malformed(header_offset, "the header is too short"))?;
+        if !header.starts_with(b"EFI PART") {
+            return Err(malformed(header_offset, "the header does not begin with \"EFI PART\""));
+        }
+        let [.., a, b, c, d, _, _, _, _] = header;
+        let entry_size = u32::from_le_bytes([*a, *b, *c, *d]);
+        if entry_size < 128 {
+            return Err(malformed(header_offset, "the size of a partition entry is below 128"));
+        }
+        reader.enter("the partitions in UEFI_GPT_DATA");
+        let count = reader.u64()?;
+        let entries = reader.take(count.saturating_mul(entry_size.into()))?;
+        reader.enter("UEFI_GPT_DATA");
+        reader.finish()?;
+        Ok(Self { header, entry_size, entries, count })
+    }
+}
+
+/// The partition entries of a table, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct GptPartitions<'a> {
+    entries: &'a [u8],
+    size: usize,
+}
+
+impl<'a> Iterator for GptPartitions<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (entry, rest) = self.entries.split_at_checked(self.size)?;
+        self.entries = rest;
+        Some(entry)
+    }
+}
