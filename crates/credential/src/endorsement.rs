@@ -80,7 +80,6 @@ impl EndorsementKey {
                 let coordinates = key.sec1().get(1..).unwrap_or_default();
                 coordinates.split_at_checked(key.curve().coordinate_len()).unwrap_or_default()
             }
-            _ => (&[][..], &[][..]),
         };
         Self::from_public(template.with_unique(first, second))
     }

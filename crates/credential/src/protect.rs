@@ -85,7 +85,6 @@ impl Protector<'_> {
                 Ok(SharedSeed { seed, transport })
             }
             PublicKey::Ec(key) => share_by_ecdh(self.hash, key, random),
-            _ => Err(EnrolmentError::EndorsementKey { detail: "it is neither an RSA key nor an ECC key" }),
         }
     }
 }
