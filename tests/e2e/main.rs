@@ -2,4 +2,8 @@
 
 mod corpus;
 mod document_corpus;
+mod eventlog_claims;
 mod eventlog_corpus;
+mod quote_corpus;
+mod quote_peers;
+mod reason_codes;

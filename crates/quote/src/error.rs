@@ -141,12 +141,12 @@ pub enum QuoteError {
 pub enum KeyProblem {
     /// Bytes in none of the accepted forms.
     #[error(
-        "it starts {start} and is none of PEM, DER SubjectPublicKeyInfo, TPM2B_PUBLIC and TPMT_PUBLIC; write it with \
+        "it starts {start:#010x} and is none of PEM, DER SubjectPublicKeyInfo, TPM2B_PUBLIC and TPMT_PUBLIC; write it with \
          `tpm2_readpublic`"
     )]
     Form {
-        /// Its first bytes.
-        start: FirstBytes,
+        /// Its first four bytes, zeros where there are fewer.
+        start: u32,
     },
     /// The key's numbers or encoding.
     #[error(transparent)]
@@ -182,16 +182,6 @@ pub enum KeyProblem {
         /// The attributes that it must not have.
         forbidden: ObjectAttributes,
     },
-}
-
-/// The first bytes of something, for a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FirstBytes(pub(crate) [u8; 4]);
-
-impl fmt::Display for FirstBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 fn hash_of(scheme: AsymmetricScheme) -> String {
@@ -304,5 +294,60 @@ impl QuoteError {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nitrotpm_digest_lanes::HashAlgorithm;
+    use nitrotpm_tpm_wire::WireErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_listed_code_and_one_sentence() {
+        let (bank, index) = (Bank::Sha384, PcrIndex::new(4).unwrap());
+        let none = ObjectAttributes(0);
+        let errors = [
+            QuoteError::Magic { found: 0 },
+            QuoteError::Type { found: AttestationType::CERTIFY },
+            QuoteError::SelectionEmpty,
+            QuoteError::DuplicateBank { bank },
+            QuoteError::Bitmap { bank, bytes: 2 },
+            QuoteError::Register { bank, index: 24 },
+            QuoteError::UnknownBank { bank: AlgorithmId(0x12) },
+            QuoteError::Scheme { found: "a".to_owned(), allowed: "b".to_owned() },
+            QuoteError::SchemeUnsupported { scheme: Scheme::Ecdsa(HashAlgorithm::Sha512) },
+            QuoteError::Sha1Signature,
+            QuoteError::Sha1Bank,
+            QuoteError::Signature { source: SignatureError::Wrong },
+            QuoteError::Nonce { found: 0, expected: 32 },
+            QuoteError::PcrMissing { bank, index },
+            QuoteError::PcrDigest,
+            QuoteError::PcrNotCovered { bank, index },
+            QuoteError::PcrValue { bank, index },
+            KeyProblem::Form { start: 0 }.into(),
+            KeyProblem::Curve { curve: EccCurve::NIST_P521 }.into(),
+            KeyProblem::Size { stated: 2048, found: 2047 }.into(),
+            KeyProblem::Scheme { scheme: AsymmetricScheme::Null }.into(),
+            KeyProblem::Attributes { missing: ObjectAttributes::RESTRICTED, forbidden: none }.into(),
+        ];
+        let mut codes: Vec<_> = errors.iter().map(QuoteError::code).collect();
+        codes.dedup();
+        let own: Vec<_> = QuoteError::CODES.iter().copied().filter(|code| code.starts_with("quote.")).collect();
+        assert_eq!(codes, own);
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.len() > 40 && !text.contains(['\n', '{', '}']) && !text.ends_with('.'), "{text}");
+        }
+        let below = QuoteError::Malformed {
+            part: "quote",
+            source: WireError { structure: "TPMS_ATTEST", offset: 3, kind: WireErrorKind::Trailing { count: 1 } },
+        };
+        assert_eq!(below.code(), "tpm.trailing-bytes");
+        assert!(
+            below.to_string().starts_with("the quote is malformed: TPMS_ATTEST at byte 3: bytes follow the structure")
+        );
+        assert_eq!(QuoteError::from(KeyProblem::from(SignatureError::RsaExponent)).code(), "key.rsa-exponent");
     }
 }

@@ -7,7 +7,7 @@ use nitrotpm_tpm_wire::{
 };
 
 use crate::QuoteError;
-use crate::error::{FirstBytes, KeyProblem};
+use crate::error::KeyProblem;
 
 /// What an attestation key must be: its signature then says that the TPM made what is signed, and that the key never
 /// was elsewhere (TPM 2.0 Library Part 1, chapter on attestation keys).
@@ -184,7 +184,7 @@ impl KeyForm {
             _ => {
                 let mut start = [0; 4];
                 start.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-                Err(KeyProblem::Form { start: FirstBytes(start) }.into())
+                Err(KeyProblem::Form { start: u32::from_be_bytes(start) }.into())
             }
         }
     }

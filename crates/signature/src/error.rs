@@ -123,3 +123,31 @@ impl SignatureError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_a_listed_code() {
+        let errors = [
+            SignatureError::RsaSize { bits: 1024 },
+            SignatureError::RsaModulusEven,
+            SignatureError::RsaExponent,
+            SignatureError::EcCoordinate { curve: Curve::P256, expected: 32, found: 65 },
+            SignatureError::EcPoint { found: 33, first: 2 },
+            SignatureError::Spki { detail: "x" },
+            SignatureError::KeyAlgorithm { oid: "1.3.101.112".to_owned() },
+            SignatureError::Pem { detail: "x" },
+            SignatureError::KindMismatch { key: "RSA", scheme: "ECDSA", signature: "ECDSA" },
+            SignatureError::Unsupported { scheme: "ECDSA", hash: HashAlgorithm::Sha512 },
+            SignatureError::Malformed { detail: "x" },
+            SignatureError::Wrong,
+        ];
+        assert_eq!(errors.each_ref().map(SignatureError::code), SignatureError::CODES);
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.len() > 30 && !text.contains(['\n', '{', '}']), "{text}");
+        }
+    }
+}

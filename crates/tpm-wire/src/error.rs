@@ -27,7 +27,7 @@ pub enum WireErrorKind {
         remaining: usize,
     },
     /// The input goes on after the structure.
-    #[error("{count} bytes follow the structure; give the structure alone, with or without its size as asked")]
+    #[error("bytes follow the structure (count: {count}); give the structure alone, with or without its size as asked")]
     Trailing {
         /// How many bytes follow.
         count: usize,
