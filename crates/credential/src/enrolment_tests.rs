@@ -80,7 +80,7 @@ fn e1_the_endorsement_key_of_another_tpm_is_refused() {
     let request = EnrolmentRequest::new(tpm.endorsement_key(), candidate());
     let random = SystemRandom::new();
     let error = request.challenge(&other.endorsement_key(), None, &random).unwrap_err();
-    assert_eq!(error.code(), "enrolment.ek-mismatch");
+    assert_eq!(error.code(), "credential.ek-mismatch");
     assert!(request.challenge(&tpm.endorsement_key(), None, &random).is_ok());
 
     // And where the attester claims the trusted one, its own TPM does not open the challenge.
@@ -101,14 +101,14 @@ fn e1_keys_without_the_attributes_of_an_attestation_key_are_refused() {
         (ObjectAttributes::SENSITIVE_DATA_ORIGIN, "lacks sensitiveDataOrigin"),
     ] {
         let error = CandidateKey::from_public(with(good.without(missing))).unwrap_err();
-        assert_eq!(error.code(), "enrolment.ak-attributes");
+        assert_eq!(error.code(), "credential.ak-attributes");
         assert!(error.to_string().contains(name), "{error}");
     }
     for (extra, name) in
         [(ObjectAttributes::DECRYPT, "must not have decrypt"), (ObjectAttributes::X509_SIGN, "must not have x509sign")]
     {
         let error = CandidateKey::from_public(with(good.with(extra))).unwrap_err();
-        assert_eq!(error.code(), "enrolment.ak-attributes");
+        assert_eq!(error.code(), "credential.ak-attributes");
         assert!(error.to_string().contains(name), "{error}");
     }
 }
@@ -130,13 +130,13 @@ fn keys_with_weak_or_open_schemes_are_refused() {
         ecdsa(AlgorithmId(0x0012)),
         AsymmetricScheme::Ecdaa { hash: AlgorithmId::SHA256, count: 0 },
     ] {
-        assert_eq!(with_scheme(wrong), Err("enrolment.ak-scheme"));
+        assert_eq!(with_scheme(wrong), Err("credential.ak-scheme"));
     }
     let with_name =
         |name_alg| CandidateKey::from_public(Public { name_alg, ..attestation_key(1) }).map_err(|error| error.code());
     assert!(with_name(AlgorithmId::SHA512).is_ok());
-    assert_eq!(with_name(AlgorithmId::SHA1), Err("enrolment.hash"));
-    assert_eq!(with_name(AlgorithmId::NULL), Err("enrolment.name-algorithm"));
+    assert_eq!(with_name(AlgorithmId::SHA1), Err("credential.hash"));
+    assert_eq!(with_name(AlgorithmId::NULL), Err("credential.name-algorithm"));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn e3_a_replayed_answer_is_refused_and_an_attempt_uses_the_challenge_up() {
     let second_secret = tpm.activate(second_challenge.credential(), &name).unwrap();
     assert_ne!(first_secret, second_secret);
     // `complete` takes its value: after this there is no second try on `second`.
-    assert_eq!(second.complete(&answer(first_secret.clone()), None).unwrap_err().code(), "enrolment.answer");
+    assert_eq!(second.complete(&answer(first_secret.clone()), None).unwrap_err().code(), "credential.answer");
     assert!(first.complete(&answer(first_secret), None).is_ok());
 }
 
@@ -175,7 +175,7 @@ fn e3_no_error_and_no_debug_output_tells_the_secret() {
     // A malformed answer is reported without its value.
     let error = EnrolmentAnswer::from_json(r#"{"schema":"nitrotpm.enrolment-answer/1","secret":"hunter2!"}"#);
     let error = error.unwrap_err();
-    assert_eq!(error.code(), "enrolment.json");
+    assert_eq!(error.code(), "credential.json");
     assert!(!error.to_string().contains("hunter2"), "{error}");
 }
 
@@ -219,25 +219,25 @@ fn what_is_no_endorsement_key_is_refused() {
     let code = |public| EndorsementKey::from_public(public).map(|_| ()).map_err(|error| error.code());
     assert_eq!(code(good.clone()), Ok(()));
     // An attestation key in its place would let anybody answer.
-    assert_eq!(code(attestation_key(1)), Err("enrolment.ek"));
+    assert_eq!(code(attestation_key(1)), Err("credential.ek"));
     let signing = good.attributes.with(ObjectAttributes::SIGN);
-    assert_eq!(code(Public { attributes: signing, ..good.clone() }), Err("enrolment.ek"));
+    assert_eq!(code(Public { attributes: signing, ..good.clone() }), Err("credential.ek"));
     let open = good.attributes.without(ObjectAttributes::RESTRICTED);
-    assert_eq!(code(Public { attributes: open, ..good.clone() }), Err("enrolment.ek"));
-    assert_eq!(code(Public { name_alg: AlgorithmId::SHA1, ..good.clone() }), Err("enrolment.hash"));
+    assert_eq!(code(Public { attributes: open, ..good.clone() }), Err("credential.ek"));
+    assert_eq!(code(Public { name_alg: AlgorithmId::SHA1, ..good.clone() }), Err("credential.hash"));
     let mut longer = good.clone();
     if let PublicParameters::Rsa { parameters, .. } = &mut longer.parameters {
         parameters.key_bits = 3072;
     }
-    assert_eq!(code(longer), Err("enrolment.key-size"));
+    assert_eq!(code(longer), Err("credential.key-size"));
     let mut null = good;
     if let PublicParameters::Rsa { parameters, .. } = &mut null.parameters {
         parameters.symmetric = nitrotpm_tpm_wire::Symmetric::Null;
     }
-    assert_eq!(code(null), Err("enrolment.ek"));
+    assert_eq!(code(null), Err("credential.ek"));
     // A bare key of 3072 bits is of no template.
     let bare = PublicKey::rsa(&[0xC3; 384], 65_537).unwrap();
-    assert_eq!(EndorsementKey::from_public_key(&bare).unwrap_err().code(), "enrolment.ek");
+    assert_eq!(EndorsementKey::from_public_key(&bare).unwrap_err().code(), "credential.ek");
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn a_point_beside_the_curve_is_refused_when_challenging() {
     let beside = PublicKey::from_sec1(&[&[4][..], &[0x11; 64]].concat()).unwrap();
     let key = EndorsementKey::from_public_key(&beside).unwrap();
     let error = key.make_credential(candidate().name(), &[1; 32], &SystemRandom::new()).unwrap_err();
-    assert_eq!(error.code(), "enrolment.ek");
+    assert_eq!(error.code(), "credential.ek");
     let twin = SoftwareTpm::ec(Curve::P256).endorsement_key();
     assert!(twin.make_credential(candidate().name(), &[1; 32], &SystemRandom::new()).is_ok());
 }
@@ -267,15 +267,15 @@ fn documents_are_strict() {
     let good = request.to_json().unwrap();
     assert_eq!(EnrolmentRequest::from_json(&good).unwrap(), request);
     let code = |text: &str| EnrolmentRequest::from_json(text).unwrap_err().code();
-    assert_eq!(code(&good.replace("}", r#","more":1}"#)), "enrolment.json");
-    assert_eq!(code(&good.replace("}", r#","ak_public":""}"#)), "enrolment.json");
-    assert_eq!(code(&format!("{good}x")), "enrolment.json");
-    assert_eq!(code(&good.replace("request/1", "request/2")), "enrolment.schema");
-    assert_eq!(code(&format!("{good}{}", " ".repeat(17_000))), "enrolment.json");
-    assert_eq!(code("{}"), "enrolment.json");
-    assert_eq!(Challenge::from_json(&good).unwrap_err().code(), "enrolment.schema");
+    assert_eq!(code(&good.replace("}", r#","more":1}"#)), "credential.json");
+    assert_eq!(code(&good.replace("}", r#","ak_public":""}"#)), "credential.json");
+    assert_eq!(code(&format!("{good}x")), "credential.json");
+    assert_eq!(code(&good.replace("request/1", "request/2")), "credential.schema");
+    assert_eq!(code(&format!("{good}{}", " ".repeat(17_000))), "credential.json");
+    assert_eq!(code("{}"), "credential.json");
+    assert_eq!(Challenge::from_json(&good).unwrap_err().code(), "credential.schema");
     // A PEM key cannot be enrolled: it has no attributes.
-    assert_eq!(CandidateKey::parse(b"-----BEGIN PUBLIC KEY-----").unwrap_err().code(), "enrolment.ak-no-attributes");
+    assert_eq!(CandidateKey::parse(b"-----BEGIN PUBLIC KEY-----").unwrap_err().code(), "credential.ak-no-attributes");
 }
 
 #[test]
@@ -286,9 +286,9 @@ fn records_with_odd_fields_are_refused() {
     let good = pending.complete(&answer(secret), None).unwrap().to_json().unwrap();
     assert!(EnrolmentRecord::from_json(&good).is_ok() && !good.contains("enrolled_at"));
     let bad_id = good.replace("i-0123456789abcdef0", "i-../../../../etc");
-    assert_eq!(EnrolmentRecord::from_json(&bad_id).unwrap_err().code(), "enrolment.instance-id");
+    assert_eq!(EnrolmentRecord::from_json(&bad_id).unwrap_err().code(), "credential.instance-id");
     let bad_time = good.replace('}', r#","enrolled_at":"yesterday"}"#);
-    assert_eq!(EnrolmentRecord::from_json(&bad_time).unwrap_err().code(), "enrolment.time");
+    assert_eq!(EnrolmentRecord::from_json(&bad_time).unwrap_err().code(), "credential.time");
 }
 
 #[test]
@@ -299,5 +299,5 @@ fn every_code_is_listed() {
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), EnrolmentError::CODES.len());
-    assert!(codes.iter().all(|code| code.starts_with("enrolment.")));
+    assert!(codes.iter().all(|code| code.starts_with("credential.")));
 }

@@ -59,7 +59,7 @@ mod tests {
             "i-0123456789abcdeg0",
             "i-0123456789abcdef0-tpm0000000000000000",
         ] {
-            assert_eq!(bad.parse::<InstanceId>().unwrap_err().code(), "enrolment.instance-id", "{bad:?}");
+            assert_eq!(bad.parse::<InstanceId>().unwrap_err().code(), "credential.instance-id", "{bad:?}");
         }
     }
 }

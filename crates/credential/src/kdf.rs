@@ -138,6 +138,6 @@ mod tests {
 
     #[test]
     fn sha1_derives_nothing() {
-        assert_eq!(kdfa(HashAlgorithm::Sha1, SEED, "ATH", b"", b"", 20).unwrap_err().code(), "enrolment.hash");
+        assert_eq!(kdfa(HashAlgorithm::Sha1, SEED, "ATH", b"", b"", 20).unwrap_err().code(), "credential.hash");
     }
 }

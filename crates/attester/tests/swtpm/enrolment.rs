@@ -106,7 +106,7 @@ fn e1_the_endorsement_key_of_another_tpm_is_refused() {
         let candidate = CandidateKey::from_public(key.public().clone()).unwrap();
         let request = EnrolmentRequest::new(own, candidate);
         let error = request.challenge(&elsewhere, None, &SystemRandom::new()).unwrap_err();
-        assert_eq!(error.code(), "enrolment.ek-mismatch");
+        assert_eq!(error.code(), "credential.ek-mismatch");
     }
 }
 
@@ -139,6 +139,6 @@ fn e3_an_answer_to_another_challenge_is_refused() {
     let (first, first_challenge) = challenge(&endorsement_key, &key);
     let (second, _second_challenge) = challenge(&endorsement_key, &key);
     let answer = tpm.activate(&key, &first_challenge).unwrap();
-    assert_eq!(second.complete(&answer, None).unwrap_err().code(), "enrolment.answer");
+    assert_eq!(second.complete(&answer, None).unwrap_err().code(), "credential.answer");
     assert!(first.complete(&answer, None).is_ok());
 }

@@ -72,7 +72,7 @@ fn a_key_is_enrolled_by_files_and_a_challenge_is_used_once() {
     bench.good("enrol activate --key ak.json --challenge challenge-1.json --out answer-1.json");
     // A replayed answer, after which the challenge is gone, also for the right answer.
     let (code, said) = bench.refused("enrol complete --pending pending-2 --answer answer-1.json --out record.json");
-    assert_eq!((code, said.contains("[enrolment.answer]")), (3, true), "{said}");
+    assert_eq!((code, said.contains("[credential.answer]")), (3, true), "{said}");
     bench.good("enrol activate --key ak.json --challenge challenge-2.json --out answer-2.json");
     let (code, said) = bench.refused("enrol complete --pending pending-2 --answer answer-2.json --out record.json");
     assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
@@ -90,7 +90,7 @@ fn a_key_is_enrolled_by_files_and_a_challenge_is_used_once() {
 
     let (code, said) = bench
         .refused("enrol challenge --request request-p384.json --ek ek.tpmt --pending pending-4 --out challenge-4.json");
-    assert_eq!((code, said.contains("[enrolment.ek-mismatch]")), (3, true), "{said}");
+    assert_eq!((code, said.contains("[credential.ek-mismatch]")), (3, true), "{said}");
 }
 
 #[test]
