@@ -59,23 +59,27 @@ pub struct Collection<'a> {
 const ATTEMPTS: u32 = 10;
 
 impl Collection<'_> {
-    /// Collects. `document` makes an attestation document; it is called between two readings of the registers, and once
-    /// more for each time that they changed meanwhile.
+    /// Collects. `open` opens the TPM, and `document` makes an attestation document; it is called while the TPM is closed,
+    /// between two readings of the registers, and once more for each time that they changed meanwhile.
     ///
     /// # Errors
     /// [`AttesterError::PcrsMoving`] where the registers do not stay as they are for as long as it takes; what the TPM
     /// and the files say.
     pub fn collect(
         &self,
-        tpm: &mut Tpm,
-        mut document: impl FnMut(&mut Tpm) -> Result<Option<Vec<u8>>, AttesterError>,
+        open: &dyn Fn() -> Result<Tpm, AttesterError>,
+        document: &mut dyn FnMut() -> Result<Option<Vec<u8>>, AttesterError>,
     ) -> Result<Evidence, AttesterError> {
-        let selection = all_but_sha1(tpm)?;
+        let mut tpm = open()?;
+        let selection = all_but_sha1(&mut tpm)?;
         let endorsement_key = self.endorsement_key.map(|template| tpm.endorsement_key(template)).transpose()?;
         for _ in 0..ATTEMPTS {
             let before = tpm.read_pcrs(&selection)?;
             let quote = tpm.quote(self.key, self.nonce, &selection)?;
-            let document = document(tpm)?;
+            // A device has one user at a time.
+            drop(tpm);
+            let document = document()?;
+            tpm = open()?;
             let event_log = self.event_log.read()?;
             let ima_log = self.ima_log.read()?;
             let after = tpm.read_pcrs(&selection)?;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use nitrotpm_credential::EnrolmentError;
+use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_pcr::Bank;
 use nitrotpm_tpm_wire::WireError;
 
@@ -117,6 +118,35 @@ pub enum AttesterError {
         /// Its length.
         length: usize,
     },
+    /// A TPM that makes no attestation documents.
+    #[error(
+        "this TPM makes no attestation documents: {detail}; NitroTPM on EC2 does, and `nitrotpm-emulator` for tests, or \
+         collect with --no-document"
+    )]
+    NoDocuments {
+        /// How that was seen.
+        detail: &'static str,
+    },
+    /// A field of a document that NitroTPM would not take.
+    #[error("{field} has {length} bytes, and a document takes 1 to 1024; shorten it, or leave it out")]
+    FieldLength {
+        /// Which field.
+        field: &'static str,
+        /// Its length.
+        length: usize,
+    },
+    /// NitroTPM refused to make a document.
+    #[error("NitroTPM makes no document: {name}; check the length of user data, nonce and public key, or try again")]
+    Nsm {
+        /// The error's name in the interface of the Nitro Secure Module.
+        name: String,
+    },
+    /// The program was told to end.
+    #[error("interrupted; nothing was left in the TPM")]
+    Interrupted,
+    /// The system gave no randomness.
+    #[error("the system gave no random bytes; try again")]
+    Random,
     /// Another answer of the TPM than success.
     #[error("{command} failed with TPM response {response:#x} ({name}); {hint}")]
     Response {
@@ -161,11 +191,14 @@ pub enum AttesterError {
     /// An enrolment that goes no further.
     #[error(transparent)]
     Enrolment(#[from] EnrolmentError),
+    /// An answer of KMS that stays closed.
+    #[error(transparent)]
+    Recipient(#[from] RecipientError),
 }
 
 impl AttesterError {
     /// Every code of this crate that [`AttesterError::code`] can return; beside them it returns those of
-    /// [`WireError::CODES`] and [`EnrolmentError::CODES`].
+    /// [`WireError::CODES`], [`EnrolmentError::CODES`] and [`RecipientError::CODES`].
     pub const CODES: &'static [&'static str] = &[
         "attester.connection",
         "attester.selection",
@@ -183,6 +216,11 @@ impl AttesterError {
         "attester.bank-not-active",
         "attester.pcrs-moving",
         "attester.nonce-length",
+        "attester.no-documents",
+        "attester.field-length",
+        "attester.nsm",
+        "attester.interrupted",
+        "attester.random",
         "attester.response",
         "attester.answer",
         "attester.file",
@@ -209,12 +247,18 @@ impl AttesterError {
             Self::BankNotActive { .. } => "attester.bank-not-active",
             Self::PcrsMoving { .. } => "attester.pcrs-moving",
             Self::NonceLength { .. } => "attester.nonce-length",
+            Self::NoDocuments { .. } => "attester.no-documents",
+            Self::FieldLength { .. } => "attester.field-length",
+            Self::Nsm { .. } => "attester.nsm",
+            Self::Interrupted => "attester.interrupted",
+            Self::Random => "attester.random",
             Self::Response { .. } => "attester.response",
             Self::Answer { .. } => "attester.answer",
             Self::File { .. } => "attester.file",
             Self::Malformed { .. } => "attester.malformed",
             Self::Wire(error) => error.code(),
             Self::Enrolment(error) => error.code(),
+            Self::Recipient(error) => error.code(),
         }
     }
 
@@ -223,13 +267,14 @@ impl AttesterError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Connection { .. } | Self::Selection { .. } | Self::NonceLength { .. } => 2,
+            Self::Connection { .. } | Self::Selection { .. } | Self::NonceLength { .. } | Self::FieldLength { .. } => 2,
             Self::ChallengeRefused
             | Self::ChallengeForAnotherKey { .. }
             | Self::ChallengeKeyType
             | Self::Malformed { .. }
             | Self::Wire(_)
-            | Self::Enrolment(_) => 3,
+            | Self::Enrolment(_)
+            | Self::Recipient(_) => 3,
             _ => 4,
         }
     }

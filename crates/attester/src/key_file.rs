@@ -1,5 +1,6 @@
 //! Keys at rest: on disk, wrapped by the TPM.
 
+use nitrotpm_credential::CandidateKey;
 use nitrotpm_tpm_wire::{
     AlgorithmId, AsymmetricScheme, EccCurve, EccParameters, EccPoint, KdfScheme, ObjectAttributes, Public,
     PublicParameters, RsaParameters, Structure, Symmetric,
@@ -131,6 +132,14 @@ impl StoredKey {
     #[must_use]
     pub const fn public(&self) -> &Public {
         &self.public
+    }
+
+    /// The public key as DER `SubjectPublicKeyInfo`: the form in which a document carries it.
+    ///
+    /// # Errors
+    /// [`AttesterError::Enrolment`] for a key that is no attestation key.
+    pub fn public_key_der(&self) -> Result<Vec<u8>, AttesterError> {
+        Ok(CandidateKey::from_public(self.public.clone())?.public_key().to_spki_der())
     }
 
     /// Reads a key file.

@@ -15,17 +15,22 @@
 
 mod collect;
 mod connection;
+mod document;
 mod encoding;
 mod error;
 mod evidence;
 mod key_file;
+mod nsm;
+mod raw;
 mod selection;
 mod tpm;
 
 pub use collect::{Collection, EVENT_LOG, IMA_LOG, LogFile};
 pub use connection::Connection;
+pub use document::{DocumentOptions, request_document};
 pub use error::AttesterError;
 pub use evidence::Evidence;
 pub use key_file::{KeyAlgorithm, StoredKey};
+pub use nsm::DocumentRequest;
 pub use selection::{all_but_sha1, parse_selection};
 pub use tpm::{Capabilities, PcrReading, Quote, Tpm};

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use nitrotpm_attester::{
-    AttesterError, Collection, EVENT_LOG, IMA_LOG, KeyAlgorithm, LogFile, all_but_sha1, parse_selection,
+    AttesterError, Collection, DocumentRequest, EVENT_LOG, IMA_LOG, KeyAlgorithm, LogFile, all_but_sha1,
+    parse_selection,
 };
 use nitrotpm_freshness::Nonce;
 use nitrotpm_pcr::PcrValues;
 use nitrotpm_tpm_wire::Structure as _;
 
+use super::document::{Asking, AskingArguments};
 use super::keys::read_key;
 use super::{EndorsementKeyType, TpmArguments, files};
 
@@ -96,6 +98,8 @@ pub(super) struct CollectArguments {
     /// Leave out the attestation document: the evidence then proves nothing to whom the key is not enrolled or pinned
     #[arg(long)]
     no_document: bool,
+    #[command(flatten)]
+    document: AskingArguments,
     /// Where to write the evidence ("-": standard output)
     #[arg(long, value_name = "EVIDENCE")]
     out: PathBuf,
@@ -103,10 +107,9 @@ pub(super) struct CollectArguments {
 
 impl CollectArguments {
     pub(super) fn run(self, arguments: &TpmArguments) -> Result<String, AttesterError> {
-        let mut tpm = arguments.open()?;
         let key = match &self.key {
             Some(path) => read_key(path)?,
-            None => tpm.create_key(KeyAlgorithm::P256)?,
+            None => arguments.open()?.create_key(KeyAlgorithm::P256)?,
         };
         let collection = Collection {
             key: &key,
@@ -119,7 +122,17 @@ impl CollectArguments {
                 None => LogFile::OfThisMachine(IMA_LOG),
             },
         };
-        let evidence = collection.collect(&mut tpm, |_| Ok(None))?;
+        let public_key = key.public_key_der()?;
+        let request = DocumentRequest {
+            user_data: None,
+            nonce: self.nonce.as_ref().map(Nonce::as_bytes),
+            // Binds the key to this document, for a verifier that has not enrolled it.
+            public_key: Some(&public_key),
+        };
+        let asking = Asking::new(arguments, &self.document)?;
+        let wanted = !self.no_document;
+        let evidence =
+            collection.collect(&|| arguments.open(), &mut || wanted.then(|| asking.ask(&request)).transpose())?;
         files::write(&self.out, evidence.to_json()?.as_bytes())?;
         Ok(String::new())
     }

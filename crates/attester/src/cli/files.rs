@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use nitrotpm_attester::AttesterError;
+use zeroize::Zeroizing;
 
 /// Bounds what is read: no file of ours is as large.
 const MAX_LEN: u64 = 64 * 1024 * 1024;
@@ -23,6 +24,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, AttesterError> {
     Ok(bytes)
 }
 
+/// Reads a password, without a newline at its end.
+pub(super) fn read_password(path: &Path) -> Result<Zeroizing<Vec<u8>>, AttesterError> {
+    let mut password = Zeroizing::new(read(path)?);
+    if password.last() == Some(&b'\n') {
+        password.pop();
+    }
+    Ok(password)
+}
+
 /// Reads a text.
 pub(super) fn read_text(path: &Path) -> Result<String, AttesterError> {
     String::from_utf8(read(path)?)
@@ -36,6 +46,21 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
         return io::stdout().lock().write_all(bytes).map_err(failed);
     }
     fs::write(path, bytes).map_err(failed)
+}
+
+/// Writes a file that its owner alone reads, or standard output for `-`.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
+    if path == Path::new("-") {
+        return write(path, bytes);
+    }
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|source| AttesterError::File { path: path.to_owned(), action: "written", source })
 }
 
 /// Writes a file that must not exist yet, readable by its owner alone: keys, and records that never change.

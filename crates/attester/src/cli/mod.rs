@@ -1,10 +1,12 @@
 //! The command line.
 
+mod document;
 mod enrol;
 mod evidence;
 mod files;
 mod keys;
 mod look;
+mod recipient;
 
 use std::path::PathBuf;
 
@@ -40,8 +42,7 @@ impl TpmArguments {
     fn open(&self) -> Result<Tpm, AttesterError> {
         let mut tpm = Tpm::open(&self.connection()?)?;
         if let Some(path) = &self.endorsement_auth {
-            let password = files::read(path)?;
-            tpm.set_endorsement_auth(password.strip_suffix(b"\n").unwrap_or(&password))?;
+            tpm.set_endorsement_auth(&files::read_password(path)?)?;
         }
         Ok(tpm)
     }
@@ -54,11 +55,17 @@ enum Command {
     Key(keys::KeyCommand),
     /// Sign PCRs with a nonce
     Quote(evidence::QuoteArguments),
+    /// Ask NitroTPM for an attestation document
+    Document(document::DocumentArguments),
     /// Collect document, quote, keys, PCRs and logs in one evidence file
     Collect(evidence::CollectArguments),
     /// Have an attestation key enrolled
     #[command(subcommand)]
     Enrol(enrol::EnrolCommand),
+    /// Make an RSA key to which KMS encrypts
+    RecipientKey(recipient::KeyArguments),
+    /// Open what KMS encrypted to the recipient of an attestation document (CiphertextForRecipient)
+    DecryptRecipient(recipient::DecryptArguments),
     /// Read, extend and measure into PCRs
     #[command(subcommand)]
     Pcr(look::PcrCommand),
@@ -79,6 +86,9 @@ impl Arguments {
         match command {
             Command::Key(command) => command.run(&tpm),
             Command::Quote(arguments) => arguments.run(&tpm),
+            Command::Document(arguments) => arguments.run(&tpm),
+            Command::RecipientKey(arguments) => arguments.run(),
+            Command::DecryptRecipient(arguments) => arguments.run(),
             Command::Collect(arguments) => arguments.run(&tpm),
             Command::Enrol(command) => command.run(&tpm),
             Command::Pcr(command) => command.run(&tpm),

@@ -1,13 +1,19 @@
 //! Keys, quotes, PCRs and the evidence file.
 
 use std::fs;
+use std::sync::atomic::AtomicBool;
 
-use nitrotpm_attester::{Collection, KeyAlgorithm, LogFile, StoredKey, Tpm, all_but_sha1, parse_selection};
+use nitrotpm_attester::{
+    Collection, DocumentOptions, DocumentRequest, KeyAlgorithm, LogFile, StoredKey, all_but_sha1, parse_selection,
+    request_document,
+};
 use nitrotpm_credential::EndorsementTemplate;
 use nitrotpm_freshness::{Nonce, NonceExpectation};
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 use nitrotpm_quote::{AttestationKey, QuoteExpectations, UnverifiedQuote};
 use nitrotpm_tpm_wire::ObjectAttributes;
+
+use ring::rand::SystemRandom;
 
 use crate::software_tpm::SoftwareTpm;
 
@@ -136,11 +142,12 @@ fn evidence_is_one_file_whose_quote_verifies() {
     let software = SoftwareTpm::start();
     let mut tpm = software.open();
     let key = tpm.create_key(KeyAlgorithm::P384).unwrap();
+    drop(tpm);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     fs::write(&log, b"a log").unwrap();
     let collection = Collection { event_log: LogFile::Given(log), ..collection(&key) };
-    let evidence = collection.collect(&mut tpm, |_| Ok(Some(b"a document".to_vec()))).unwrap();
+    let evidence = collection.collect(&|| Ok(software.open()), &mut || Ok(Some(b"a document".to_vec()))).unwrap();
     assert_eq!(verify(&key, &evidence.quote.attest, &evidence.quote.signature, b"nonce", &evidence.pcrs), Ok(()));
 
     let json: serde_json::Value = serde_json::from_str(&evidence.to_json().unwrap()).unwrap();
@@ -158,20 +165,21 @@ fn evidence_is_collected_again_while_registers_move() {
     let software = SoftwareTpm::start();
     let mut tpm = software.open();
     let key = tpm.create_key(KeyAlgorithm::P256).unwrap();
-    let mut calls = 0_u32;
-    let move_register = |until: u32| {
-        move |tpm: &mut Tpm| {
+    drop(tpm);
+    let collect = |until: u32| {
+        let mut calls = 0_u32;
+        collection(&key).collect(&|| Ok(software.open()), &mut || {
             calls = calls.saturating_add(1);
             if calls <= until {
-                tpm.measure(index(10), b"a file was opened").unwrap();
+                software.open().measure(index(10), b"a file was opened").unwrap();
             }
             Ok(Some(calls.to_be_bytes().to_vec()))
-        }
+        })
     };
-    let evidence = collection(&key).collect(&mut tpm, move_register(3)).unwrap();
+    let evidence = collect(3).unwrap();
     assert_eq!(evidence.document, Some(4_u32.to_be_bytes().to_vec()));
     assert_eq!(verify(&key, &evidence.quote.attest, &evidence.quote.signature, b"nonce", &evidence.pcrs), Ok(()));
-    let error = collection(&key).collect(&mut tpm, move_register(u32::MAX)).unwrap_err();
+    let error = collect(u32::MAX).unwrap_err();
     assert_eq!(error.code(), "attester.pcrs-moving");
 }
 
@@ -181,11 +189,12 @@ fn a_log_that_was_asked_for_must_be_there() {
     let software = SoftwareTpm::start();
     let mut tpm = software.open();
     let key = tpm.create_key(KeyAlgorithm::P256).unwrap();
+    drop(tpm);
     let missing = || "/nonexistent/log".into();
     let given = Collection { event_log: LogFile::Given(missing()), ..collection(&key) };
-    assert_eq!(given.collect(&mut tpm, |_| Ok(None)).unwrap_err().code(), "attester.file");
+    assert_eq!(given.collect(&|| Ok(software.open()), &mut || Ok(None)).unwrap_err().code(), "attester.file");
     let usual = Collection { event_log: LogFile::OfThisMachine("/nonexistent/log"), ..collection(&key) };
-    assert_eq!(usual.collect(&mut tpm, |_| Ok(None)).unwrap().event_log, None);
+    assert_eq!(usual.collect(&|| Ok(software.open()), &mut || Ok(None)).unwrap().event_log, None);
 }
 
 #[test]
@@ -224,4 +233,21 @@ fn capabilities_are_those_of_swtpm() {
     assert_eq!(found.nv_index_max, 2048);
     assert!(found.banks.contains(&Bank::Sha384));
     assert!(!found.attestation_document, "swtpm alone signs no documents");
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn a_tpm_without_documents_says_so_and_keeps_nothing() {
+    let software = SoftwareTpm::start();
+    let interrupted = AtomicBool::new(false);
+    let options = DocumentOptions { owner_auth: b"", password_session: false, interrupted: &interrupted };
+    let ask = |request: &DocumentRequest<'_>| {
+        request_document(&software.connection(), request, &options, &SystemRandom::new()).map_err(|error| error.code())
+    };
+    assert_eq!(ask(&DocumentRequest::default()), Err("attester.no-documents"));
+    let long = [0; 1025];
+    assert_eq!(
+        ask(&DocumentRequest { nonce: Some(&long), ..DocumentRequest::default() }),
+        Err("attester.field-length")
+    );
 }

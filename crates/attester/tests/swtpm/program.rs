@@ -148,3 +148,29 @@ fn failures_are_one_sentence_that_says_what_to_do() {
     assert_eq!(bench.run("quote --key k --nonce xyz --attest a --signature s").status.code(), Some(2));
     assert!(!Path::new("/nonexistent").exists());
 }
+
+#[test]
+fn what_kms_encrypted_is_opened_from_base64_or_bytes() {
+    use base64::Engine as _;
+    let fixture = |name: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/kms-recipient").join(name)).unwrap()
+    };
+    let bench = Bench { folder: tempfile::tempdir().unwrap(), tcti: "device:/nonexistent".to_owned() };
+    let answer = fixture("indefinite.der");
+    fs::write(bench.file("key.der"), fixture("key.pkcs8.der")).unwrap();
+    fs::write(bench.file("answer.der"), &answer).unwrap();
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&answer);
+    fs::write(bench.file("answer.b64"), format!("{base64}\n")).unwrap();
+    for name in ["answer.der", "answer.b64"] {
+        bench.good(&format!("decrypt-recipient --key key.der --in {name} --out plain"));
+        assert_eq!(fs::read(bench.file("plain")).unwrap(), fixture("plaintext.bin"));
+        fs::remove_file(bench.file("plain")).unwrap();
+    }
+    bench.good("recipient-key --out other.pem --public other.der");
+    let (code, said) = bench.refused("decrypt-recipient --key other.pem --in answer.der --out plain");
+    assert_eq!((code, said.contains("[recipient.not-opened]")), (3, true), "{said}");
+    assert!(!bench.file("plain").exists());
+    // A key is never overwritten.
+    let (code, said) = bench.refused("recipient-key --out other.pem --public other.der");
+    assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
+}
