@@ -1,0 +1,6 @@
+//! Where clients reach the TPM.
+
+mod server;
+mod tcp;
+
+pub(crate) use tcp::TcpTransport;
