@@ -148,9 +148,12 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         if self.evidence.quotes.is_empty() {
             self.checks.push(Check::not_applicable("quote.signature").detail("the evidence has no quotes"));
         } else {
-            let candidates = self.vouched_keys(document.as_ref())?;
+            let vouched_keys = self.vouched_keys(document.as_ref())?;
+            let mut candidates = vouched_keys.as_slice();
             for index in 0..self.evidence.quotes.len() {
-                let (quote, vouched) = self.quote(index, &candidates)?;
+                let (quote, vouched) = self.quote(index, candidates)?;
+                // Quotes by two keys may be of two machines: the key of the first is that of all.
+                candidates = std::slice::from_ref(vouched);
                 self.agree(index, document.as_ref(), &quote, vouched)?;
                 if vouched.binding != Binding::Document {
                     merge(&mut pcrs, quote.values());
