@@ -163,6 +163,9 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                 quotes.push(quote);
             }
         }
+        if let Some(document) = &document {
+            self.tie(document, &quotes, enrolled_instance.as_deref())?;
+        }
         for bank in quotes.iter().flat_map(|quote: &SignedQuote| quote.excluded_banks()) {
             let warning = Warning::new(
                 "quote.bank-not-relied-on",
@@ -350,7 +353,6 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         quote: &SignedQuote,
         vouched: &Vouched<'_>,
     ) -> Result<&'static str, VerifyError> {
-        let mut shared = false;
         if let Some(document) = document {
             for (bank, pcr, value) in quote.values().iter() {
                 let Some(expected) = document.pcrs().get(bank, pcr) else { continue };
@@ -363,7 +365,6 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                         quote: *value,
                     })));
                 }
-                shared |= !pcr.is_resettable();
             }
         }
         if let Some(enrolment) = vouched.enrolment {
@@ -375,9 +376,28 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         match vouched.binding {
             Binding::Pinned => Ok("the caller pinned the key"),
             Binding::Enrolled => Ok("an enrolment record vouches for the key"),
-            Binding::Document if shared => Ok("the document carries the key and has the same PCRs"),
+            Binding::Document if document.is_some_and(|document| share_a_register(document, quote)) => Ok("the document carries the key and has the same PCRs"),
             Binding::Document => Err(VerifyError::NotBound { index }),
         }
+    }
+
+    /// A document and quotes by a key that was pinned or enrolled: something must show that they are of one machine, or
+    /// the registers of one would come with the instance of another.
+    fn tie(
+        &mut self,
+        document: &VerifiedDocument,
+        quotes: &[SignedQuote],
+        enrolled_instance: Option<&str>,
+    ) -> Result<(), VerifyError> {
+        // That the record's instance is the document's was checked with each quote.
+        if quotes.is_empty()
+            || enrolled_instance.is_some()
+            || quotes.iter().any(|quote| share_a_register(document, quote))
+        {
+            return Ok(());
+        }
+        self.checks.push(Check::fail("evidence.agreement"));
+        Err(VerifyError::NotBound { index: 0 })
     }
 
     fn enrolled(&self, enrolment: &Enrolment, document: Option<&VerifiedDocument>) -> Result<(), VerifyError> {
@@ -395,6 +415,11 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a register is in both, of those that software cannot reset at will.
+fn share_a_register(document: &VerifiedDocument, quote: &SignedQuote) -> bool {
+    quote.values().iter().any(|(bank, pcr, _)| !pcr.is_resettable() && document.pcrs().get(bank, pcr).is_some())
 }
 
 /// A key in the forms in which attesters put one into a document: a SEC1 point, SubjectPublicKeyInfo, or a TPM's.

@@ -71,10 +71,10 @@ pub enum VerifyError {
         pcr = .0.pcr, bank = .0.bank, document = .0.document, index = .0.index, quote = .0.quote
     )]
     DocumentQuoteMismatch(Box<DocumentQuoteMismatch>),
-    /// Nothing ties the quote to the document that carries its key.
+    /// Nothing ties the quotes to the document beside them.
     #[error(
-        "quote {index} covers no register that the document covers too, so the document does not vouch for it; quote \
-         the SHA-384 bank"
+        "quote {index} covers no register that the document covers too, so nothing shows that the two are of one machine; \
+         quote the SHA-384 bank"
     )]
     NotBound {
         /// Which quote, counting from 0.
