@@ -77,6 +77,7 @@ pub struct AuthenticatedEvidence<'e> {
     pub(crate) quotes: Vec<SignedQuote>,
     pub(crate) binding: Option<Binding>,
     pub(crate) enrolled_instance: Option<String>,
+    pub(crate) enrolled_ek: Option<PublicKey>,
     pub(crate) pcrs: PcrValues,
     pub(crate) checks: Vec<Check>,
     pub(crate) warnings: Vec<Warning>,
@@ -145,6 +146,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         let mut quotes = Vec::new();
         let mut binding = None;
         let mut enrolled_instance = None;
+        let mut enrolled_ek = None;
         if self.evidence.quotes.is_empty() {
             self.checks.push(Check::not_applicable("quote.signature").detail("the evidence has no quotes"));
         } else {
@@ -160,6 +162,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                 }
                 binding = Some(vouched.binding);
                 enrolled_instance = vouched.enrolment.and_then(Enrolment::instance_id).map(str::to_owned);
+                enrolled_ek = vouched.enrolment.map(|enrolment| enrolment.endorsement_key().clone());
                 quotes.push(quote);
             }
         }
@@ -181,6 +184,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             quotes,
             binding,
             enrolled_instance,
+            enrolled_ek,
             pcrs,
             checks: Vec::new(),
             warnings,
