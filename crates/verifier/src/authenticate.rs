@@ -250,8 +250,14 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                     given.filter(|vouched| vouched.key.public_key() == presented.public_key()).collect();
                 if same.is_empty() {
                     match bound {
-                        Some(key) if key == *presented.public_key() => {
-                            Ok(vec![Vouched { key: presented, binding: Binding::Document, enrolment: None }])
+                        // The document vouches for what it carries: where that is numbers alone, the public area beside
+                        // the quotes is only what the attester says.
+                        Some(key) if key.public_key() == presented.public_key() => {
+                            if key.same_key(&presented) {
+                                Ok(vec![Vouched { key, binding: Binding::Document, enrolment: None }])
+                            } else {
+                                Err(VerifyError::KeyNameMismatch)
+                            }
                         }
                         _ => Err(VerifyError::KeyUntrusted { explicit }),
                     }
@@ -263,11 +269,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             }
             None if explicit => Ok(given.collect()),
             None => match bound {
-                Some(key) => Ok(vec![Vouched {
-                    key: AttestationKey::from_public_key(key),
-                    binding: Binding::Document,
-                    enrolment: None,
-                }]),
+                Some(key) => Ok(vec![Vouched { key, binding: Binding::Document, enrolment: None }]),
                 None => Err(VerifyError::KeyMissing),
             },
         };
@@ -427,8 +429,11 @@ fn share_a_register(document: &VerifiedDocument, quote: &SignedQuote) -> bool {
 }
 
 /// A key in the forms in which attesters put one into a document: a SEC1 point, SubjectPublicKeyInfo, or a TPM's.
-fn key_in_document(bytes: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_sec1(bytes).ok().or_else(|| AttestationKey::parse(bytes).ok().map(|key| key.public_key().clone()))
+fn key_in_document(bytes: &[u8]) -> Option<AttestationKey> {
+    match PublicKey::from_sec1(bytes) {
+        Ok(numbers) => Some(AttestationKey::from_public_key(numbers)),
+        Err(_) => AttestationKey::parse(bytes).ok(),
+    }
 }
 
 /// Values of two sources that were shown to agree, or that do not overlap.

@@ -50,7 +50,7 @@ pub enum VerifyError {
     /// The evidence's key has the pinned key's numbers and other TPM attributes.
     #[error(
         "the attestation key in the evidence has the same numbers as the trusted one and another public area, so its \
-         Name differs; collect the evidence with the key that was pinned or enrolled"
+         Name differs; collect the evidence with the key that was pinned or enrolled, or that the document carries"
     )]
     KeyNameMismatch,
     /// The endorsement key is not the enrolled one.
