@@ -382,7 +382,9 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         match vouched.binding {
             Binding::Pinned => Ok("the caller pinned the key"),
             Binding::Enrolled => Ok("an enrolment record vouches for the key"),
-            Binding::Document if document.is_some_and(|document| share_a_register(document, quote)) => Ok("the document carries the key and has the same PCRs"),
+            Binding::Document if document.is_some_and(|document| share_a_register(document, quote)) => {
+                Ok("the document carries the key and has the same PCRs")
+            }
             Binding::Document => Err(VerifyError::NotBound { index }),
         }
     }

@@ -99,6 +99,16 @@ impl<'r> Claims<'r> {
                 ),
             ));
         }
+        if let Some(log) = self.event_log().filter(|log| !log.banks_not_in_log.is_empty()) {
+            warnings.push(Warning::new(
+                "event_log.bank-not-in-log",
+                format!(
+                    "the event log has no digests of bank {}, which is signed: nothing shows that firmware measured \
+                     into it",
+                    log.banks_not_in_log.join(", ")
+                ),
+            ));
+        }
         if authenticated.evidence.ima_log.is_some() {
             warnings.push(Warning::new(
                 "ima_log.not-appraised",
