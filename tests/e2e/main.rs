@@ -1,7 +1,15 @@
 //! Cross-crate tests.
 
+mod attacks_chain;
+mod attacks_document;
+mod attacks_freshness;
+mod attacks_keys;
+mod attacks_log;
+mod attacks_policy;
+mod attacks_quote;
 mod corpus;
 mod document_corpus;
 mod eventlog_corpus;
 mod quote_corpus;
 mod quote_peers;
+mod workbench;

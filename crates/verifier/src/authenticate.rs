@@ -291,14 +291,14 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             .with_backend(self.trust.backend);
         let mut failure = None;
         let parsed = UnverifiedQuote::parse(&bytes.attest, &bytes.signature);
-        let outcome = parsed.and_then(|quote| {
+        let outcome = parsed.map(|quote| {
             for vouched in candidates {
                 match quote.verify(&vouched.key, &expectations, &self.evidence.pcrs) {
-                    Ok(signed) => return Ok(Some((signed, vouched))),
+                    Ok(signed) => return Some((signed, vouched)),
                     Err(error) => failure = Some(error),
                 }
             }
-            Ok(None)
+            None
         });
         let error = match outcome {
             Ok(Some((signed, vouched))) => {
