@@ -7,6 +7,9 @@ use nitrotpm_verifier::{Clock, Trust, TrustRoots, UnixTime};
 
 use crate::workbench::{Case, MADE, Workbench, live};
 
+/// Alters the `cabundle`.
+type Alteration = fn(&mut Vec<Vec<u8>>);
+/// Picks one certificate's template.
 type Template = fn(&mut Profile) -> &mut CertificateTemplate;
 
 const TEMPLATES: [Template; 4] = [
@@ -66,7 +69,7 @@ fn d9_the_certificates_are_one_line_from_the_root_to_the_leaf() {
     let bench = Workbench::new();
     let twin = bench.documented();
     twin.accept();
-    let cases: [(fn(&mut Vec<Vec<u8>>), &str); 7] = [
+    let cases: [(Alteration, &str); 7] = [
         (|bundle| bundle.reverse(), "document.chain-root"),
         (|bundle| bundle.swap(1, 2), "document.chain"),
         (|bundle| drop(bundle.remove(0)), "document.chain-root"),

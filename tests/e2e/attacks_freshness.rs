@@ -6,6 +6,9 @@ use nitrotpm_verifier::{Clock, Nonce, NonceError, Outcome, Policy, PolicyError, 
 
 use crate::workbench::{Case, MADE, MADE_MILLIS, NONCE, Workbench, changed, live, outcome, policy, warnings};
 
+/// Replaces one part of a bundle.
+type Replacement = fn(&mut Case, Vec<u8>);
+
 /// The bundle's JSON with one more field.
 fn with_field(case: &Case, field: &str) -> Vec<u8> {
     let json = String::from_utf8(case.evidence.to_json()).unwrap();
@@ -160,7 +163,7 @@ fn f7_every_kind_of_error_is_a_verdict_and_none_is_affirmed() {
     twin.reject_bytes(&with_field(&twin, "\"pcrs\": {\"sha384\": {\"24\": \"00\"}}"), "evidence.malformed");
     // Each part in turn is nothing, and rubbish.
     for rubbish in [vec![], vec![0; 100], vec![0xFF; 5000], b"-----BEGIN PUBLIC KEY-----".to_vec()] {
-        let parts: [(fn(&mut Case, Vec<u8>), &str); 5] = [
+        let parts: [(Replacement, &str); 5] = [
             (|case, bytes| case.evidence.document = Some(bytes), "document."),
             (|case, bytes| case.evidence.ak_public = Some(bytes), ""),
             (|case, bytes| case.evidence.quotes[0].attest = bytes, ""),
