@@ -129,16 +129,16 @@ fn p4_zeros_are_expected_by_name_only_and_never_of_firmware() {
 fn p5_images_are_matched_as_a_whole() {
     // PCR 4 of one accepted image and PCR 12 of another.
     let (a, b) = (Workbench::new(), Workbench::with_boot(Boot::new(false, &BANKS).with_appended_command_line()));
-    let four = |bench: &Workbench| *bench.pcrs.get(SHA384, index(7)).unwrap();
+    let seven = |bench: &Workbench| *bench.pcrs.get(SHA384, index(7)).unwrap();
     let twelve = |bench: &Workbench| *bench.pcrs.get(SHA384, index(12)).unwrap();
-    assert!(four(&a) != four(&b) && twelve(&a) != twelve(&b));
+    assert!(seven(&a) != seven(&b) && twelve(&a) != twelve(&b));
     let of = |bench: &Workbench| only(&bench.pcrs, |bank, pcr| bank == SHA384 && [7, 12].contains(&pcr));
     let text = format!("{}{}", policy("quote = true", &of(&a)), image("the other", "", &of(&b)));
     let judged = |bench: &Workbench| bench.pinned().with(|case| case.policy.clone_from(&text));
     assert_eq!(judged(&a).accept().image().unwrap().name, "the image");
     assert_eq!(judged(&b).accept().image().unwrap().name, "the other");
     let mixed = Workbench::with_boot(Boot::new(true, &BANKS).with_appended_command_line());
-    assert!(four(&mixed) == four(&a) && twelve(&mixed) == twelve(&b));
+    assert!(seven(&mixed) == seven(&a) && twelve(&mixed) == twelve(&b));
     let result = judged(&mixed).refuse("pcr.mismatch");
     let [reason] = result.reasons() else { panic!("{}", result.to_json()) };
     // The nearest image is the one that is explained, with what was expected and found.
