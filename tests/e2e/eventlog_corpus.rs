@@ -267,3 +267,35 @@ fn secure_boot_states_of_the_corpus() {
         assert_eq!(confirmed.secure_boot().name(), state, "{name}: {:?}", confirmed.secure_boot());
     }
 }
+
+/// Logs with the PCRs that their TPM quoted: which registers differ, and what explains it.
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn l9_l10_quoted_pcrs_match_or_the_mismatch_is_explained() {
+    for (name, bank, differing) in [
+        ("DESKTOP-MIMU51J-EPP-ESET.evidence.json.event_log_z.0.bin", Bank::Sha256, [].as_slice()),
+        ("IMN-DELL-WBCL-BootCtrs.evidence.json.event_log_z.0.bin", Bank::Sha256, &[]),
+        ("IMN-SUPERMICRO-no-epp.evidence.json.event_log_z.0.bin", Bank::Sha256, &[]),
+        // The firmware does not extend this bank as its log says.
+        ("IMN-SUPERMICRO-no-epp.evidence.json.event_log_z.0.bin", Bank::Sha1, &[0, 1, 2, 3, 4, 5, 6, 7]),
+        ("good-1.evidence.json.event_log.0.bin", Bank::Sha256, &[]),
+        ("failed-1.evidence.json.event_log.0.bin", Bank::Sha256, &[0]),
+        ("failed-2.evidence.json.event_log.0.bin", Bank::Sha256, &[0]),
+        ("ludmilla.evidence.json.event_log.0.bin", Bank::Sha1, &[]),
+    ] {
+        let name = format!("eventlog/derived/immune/{name}");
+        let bytes = corpus::read(&name);
+        let quoted: serde_json::Value = serde_json::from_slice(&corpus::read(&format!("{name}.quoted.json"))).unwrap();
+        let quoted: PcrValues = serde_json::from_value(quoted["pcrs"].clone()).unwrap();
+        let replayed = parse(&name, &bytes).unwrap().replay_all().unwrap();
+        let firmware: Vec<_> = (0..8).map(|index| (bank, PcrIndex::new(index).unwrap())).collect();
+        match replayed.confirm(&quoted, firmware) {
+            Ok(_) => assert!(differing.is_empty(), "{name}"),
+            Err(LogError::Mismatch { mismatches }) => {
+                let found: Vec<_> = mismatches.iter().map(|mismatch| mismatch.pcr.get()).collect();
+                assert_eq!(found, differing, "{name}");
+            }
+            Err(error) => panic!("{name}: {error}"),
+        }
+    }
+}

@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 
+use crate::explain::{Budget, Explanation};
 use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
 
 /// A register whose authenticated value is not the one that the log replays to.
@@ -21,17 +23,26 @@ pub struct ReplayMismatch {
     pub replayed: Digest,
     /// How many events the log has for the register.
     pub events: usize,
+    /// The one difference that would explain the value.
+    pub explanation: Explanation,
+    /// Other banks in which the register was requested and does match, weakest first.
+    pub agreeing_banks: Vec<Bank>,
 }
 
 impl fmt::Display for ReplayMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bank, pcr, expected, replayed, events } = self;
+        let Self { bank, pcr, expected, replayed, events, explanation, agreeing_banks } = self;
         write!(f, "PCR {pcr} of bank {bank} is {expected}, ")?;
         match events {
-            0 => f.write_str("and the log has no event for it, so it should hold its reset value"),
-            1 => write!(f, "and the one event that the log has for it gives {replayed}"),
-            _ => write!(f, "and the {events} events that the log has for it give {replayed}"),
+            0 => write!(f, "and the log has no event for it, so it should hold {replayed}")?,
+            1 => write!(f, "and the one event that the log has for it gives {replayed}")?,
+            _ => write!(f, "and the {events} events that the log has for it give {replayed}")?,
         }
+        write!(f, ": {explanation}")?;
+        for (position, bank) in agreeing_banks.iter().enumerate() {
+            write!(f, "{}{bank}", if position == 0 { "; it does match in bank " } else { ", " })?;
+        }
+        Ok(())
     }
 }
 
@@ -68,6 +79,8 @@ impl<'a> ReplayedLog<'a> {
         self.check_comparable()?;
         let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
         let mut mismatches = Vec::new();
+        // All registers share one search, so that a hostile log cannot make it long.
+        let mut budget = Budget::new();
         for (bank, pcr) in requested {
             if confirmed.contains(&(bank, pcr)) {
                 continue;
@@ -80,7 +93,9 @@ impl<'a> ReplayedLog<'a> {
                 LogError::MissingDigest { bank, pcr, event, offset }
             })?;
             if replayed != expected {
-                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events: register.extends() });
+                let explanation = self.explain_within(pcr, &expected, &mut budget);
+                let (events, agreeing_banks) = (register.extends(), Vec::new());
+                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, explanation, agreeing_banks });
             }
             confirmed.push((bank, pcr));
         }
@@ -88,6 +103,13 @@ impl<'a> ReplayedLog<'a> {
             return Err(LogError::NothingRequested);
         }
         if !mismatches.is_empty() {
+            let differing: Vec<_> = mismatches.iter().map(|mismatch| (mismatch.bank, mismatch.pcr)).collect();
+            for mismatch in &mut mismatches {
+                let same = confirmed.iter().filter(|(_, pcr)| *pcr == mismatch.pcr);
+                mismatch.agreeing_banks =
+                    same.filter(|register| !differing.contains(register)).map(|(bank, _)| *bank).collect();
+                mismatch.agreeing_banks.sort_unstable();
+            }
             return Err(LogError::Mismatch { mismatches });
         }
         Ok(ConfirmedLog { log: *self.log(), confirmed })
@@ -131,29 +153,53 @@ impl<'a> ConfirmedLog<'a> {
     /// The events of a confirmed register that were extended into it, in order; none where the register was not
     /// confirmed.
     pub fn events_of(&self, pcr: PcrIndex) -> impl Iterator<Item = ConfirmedEvent<'a>> + '_ {
-        let confirmed = self.is_confirmed(pcr);
+        let banks = Bank::ALL.map(|bank| self.confirmed.contains(&(bank, pcr)));
+        let confirmed = banks.contains(&true);
         self.log
             .events()
             .filter(move |event| confirmed && event.pcr() == Some(pcr) && event.extends())
-            .map(|event| ConfirmedEvent { event, check: event.payload_check() })
+            .map(move |event| ConfirmedEvent { event, check: event.payload_check(), banks })
     }
 }
 
-/// An event whose digests are proven, because its register was confirmed.
-#[derive(Clone, Copy, Debug)]
+/// An event whose digests are proven in the banks in which its register was confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfirmedEvent<'a> {
     event: Event<'a>,
     check: PayloadCheck,
+    /// Which of [`Bank::ALL`] are confirmed.
+    banks: [bool; 4],
 }
 
 impl<'a> ConfirmedEvent<'a> {
-    /// The event.
+    /// The event as the log has it: its type, its data and its digests of other banks are not proven.
     #[must_use]
     pub const fn event(&self) -> &Event<'a> {
         &self.event
     }
 
-    /// Whether its data is proven, in every bank that the event carries.
+    /// The event's place in the log, the header included.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.event.index()
+    }
+
+    /// The digest, where it is proven: in the banks in which the register was confirmed.
+    #[must_use]
+    pub fn proven_digest(&self, bank: Bank) -> Option<Digest> {
+        self.proven_digests().find(|digest| digest.algorithm() == bank)
+    }
+
+    /// The digests that are proven, at least one, weakest bank first.
+    pub fn proven_digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        Bank::ALL
+            .into_iter()
+            .zip(self.banks)
+            .filter(|(_, confirmed)| *confirmed)
+            .filter_map(|(bank, _)| self.event.digest(bank))
+    }
+
+    /// Whether the data is that of the digests, in every bank that the event carries.
     #[must_use]
     pub const fn payload_check(&self) -> PayloadCheck {
         self.check
@@ -163,5 +209,16 @@ impl<'a> ConfirmedEvent<'a> {
     #[must_use]
     pub fn proven_data(&self) -> Option<&'a [u8]> {
         self.check.rule()?.covered(self.event.data())
+    }
+
+    /// Whether exactly these bytes were measured, by every proven digest and whatever the log says of type and data.
+    #[must_use]
+    pub fn is_measurement_of(&self, measured: &[u8]) -> bool {
+        self.proven_digests().all(|digest| digest == hash(digest.algorithm(), &[measured]))
+    }
+
+    /// Whether any digest, proven or not, is that of these bytes.
+    pub(crate) fn resembles(&self, measured: &[u8]) -> bool {
+        self.event.known_digests().any(|digest| digest == hash(digest.algorithm(), &[measured]))
     }
 }

@@ -37,8 +37,10 @@ mod decode;
 mod error;
 mod event;
 mod event_type;
+mod explain;
 mod log;
 mod payload;
+mod quirks;
 mod reader;
 mod replay;
 mod spec_id;
@@ -49,14 +51,20 @@ mod text;
 pub mod writer;
 
 pub use algorithm::{AlgorithmId, DeclaredBank};
-pub use claims::{SecureBootState, SecureBootUnknown};
+pub use claims::{
+    Authority, BootPath, BootPathUnknown, CommandLine, CommandLineSource, EarlyApplications, ExitBootServices,
+    FirmwareFacts, MeasuredFile, OperatingSystemUnknown, PlatformSeparator, SecureBootFacts, SecureBootState,
+    SecureBootUnknown, UkiMeasurements, UkiSection,
+};
 pub use confirm::{ConfirmedEvent, ConfirmedLog, ReplayMismatch};
 pub use decode::{Decoded, Gpt, GptPartitions, ImageLoad, UefiVariable};
 pub use error::LogError;
 pub use event::{Digests, Event, Register};
 pub use event_type::EventType;
+pub use explain::{Explanation, KnownMeasurement};
 pub use log::{EventLog, Events, Format, ParseOptions, Source, Tail};
 pub use payload::{PayloadCheck, Rule};
+pub use quirks::{FoundQuirk, Quirk};
 pub use replay::{ReplayedBank, ReplayedLog, ReplayedRegister};
 pub use spec_id::{SpecId, SpecIdVersion};
 pub use text::{Encoding, Escaped, Text, escape, escape_utf16, is_hidden};

@@ -101,7 +101,9 @@ impl Rule {
         }
     }
 
-    fn digest(self, bank: Bank, data: &[u8]) -> Option<Digest> {
+    /// The digest that the rule gives, where the data has the shape the rule is for.
+    #[must_use]
+    pub fn digest(self, bank: Bank, data: &[u8]) -> Option<Digest> {
         let covered = self.covered(data)?;
         if self != Self::NameInUtf8 {
             return Some(hash(bank, &[covered]));

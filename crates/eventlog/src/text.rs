@@ -90,6 +90,10 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    pub(crate) const fn new(bytes: &'a [u8], encoding: Encoding) -> Self {
+        Self { bytes, encoding }
+    }
+
     pub(crate) const fn utf8(bytes: &'a [u8]) -> Self {
         Self { bytes, encoding: Encoding::Utf8 }
     }

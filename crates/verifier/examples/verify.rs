@@ -1,5 +1,7 @@
 //! From bytes to verdict: `cargo run -p nitrotpm-verifier --example verify -- EVIDENCE POLICY AK NONCE`.
 
+#![allow(clippy::print_stdout, reason = "an example shows what it got")]
+
 use std::error::Error;
 
 use nitrotpm_verifier::{AttestationKey, Clock, Nonce, NonceExpectation, Policy, Request, Trust, UnixTime, verify};

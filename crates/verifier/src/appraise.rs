@@ -25,7 +25,7 @@ pub const REFUSAL_CODES: &[&str] = &[
 
 /// Every code of a warning.
 pub const WARNING_CODES: &[&str] = &[
-    "event_log.bank-not-in-log",
+    "event_log.bank-not-covered",
     "event_log.not-covered",
     "freshness.nonce-not-checked",
     "freshness.nonce-short",

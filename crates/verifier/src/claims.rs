@@ -101,7 +101,7 @@ impl<'r> Claims<'r> {
         }
         if let Some(log) = self.event_log().filter(|log| !log.banks_not_in_log.is_empty()) {
             warnings.push(Warning::new(
-                "event_log.bank-not-in-log",
+                "event_log.bank-not-covered",
                 format!(
                     "the event log has no digests of bank {}, which is signed: nothing shows that firmware measured \
                      into it",

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
-use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nitrotpm_verifier::{
@@ -134,8 +133,10 @@ fn text(result: &AttestationResult, name: Option<&str>, policy: &Policy) -> Stri
             Outcome::NotApplicable => Styled(DIM, "  - "),
         };
         let id = check.quote.map_or_else(|| check.id.to_owned(), |quote| format!("{} [{quote}]", check.id));
-        let detail = check.detail.as_deref().unwrap_or_default();
-        let _ = writeln!(text, "    {mark}  {}", format!("{id:<26} {}", Styled(DIM, Escaped(detail))).trim_end());
+        let _ = match &check.detail {
+            Some(detail) => writeln!(text, "    {mark}  {id:<26} {}", Styled(DIM, Escaped(detail))),
+            None => writeln!(text, "    {mark}  {id}"),
+        };
     }
     if !result.warnings().is_empty() {
         let _ = writeln!(text, "\n  {}", Styled(HEAD, "to know"));

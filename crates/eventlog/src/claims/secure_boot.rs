@@ -1,12 +1,12 @@
 //! Whether Secure Boot was on.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
-use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::PcrIndex;
 
+use super::marker::Marker;
 use crate::decode::{GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE, SHIM_LOCK, UefiVariable};
-use crate::payload::ERROR_SEPARATOR;
 use crate::{ConfirmedEvent, ConfirmedLog, EventType, Rule};
 
 /// The state of Secure Boot that PCR 7 proves.
@@ -131,6 +131,39 @@ pub enum SecureBootUnknown {
     NoAuthority,
 }
 
+/// What verified an image, as PCR 7 proves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Authority<'a> {
+    /// The event.
+    pub event: usize,
+    /// The variable that the authority is an entry of, and the entry: owner and certificate for db, text for shim's
+    /// `SbatLevel`.
+    pub variable: UefiVariable<'a>,
+    /// Whether it was used before the separator: for an option ROM or another driver.
+    pub before_separator: bool,
+}
+
+/// What PCR 7 proves of Secure Boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecureBootFacts<'a> {
+    /// Whether it was on.
+    pub enabled: bool,
+    /// The platform key: signature lists, or nothing where it was not measured.
+    pub pk: Option<&'a [u8]>,
+    /// The key exchange keys.
+    pub kek: Option<&'a [u8]>,
+    /// What is allowed.
+    pub db: Option<&'a [u8]>,
+    /// What is forbidden.
+    pub dbx: Option<&'a [u8]>,
+    /// What verified images, in order.
+    pub authorities: Vec<Authority<'a>>,
+    /// Whether the firmware says that devices could write to memory while it ran.
+    pub dma_protection_disabled: bool,
+}
+
 /// The variables whose contents decide what Secure Boot allows, each with its namespace.
 const KEY_VARIABLES: [(uguid::Guid, &str); 4] = [
     (GLOBAL_VARIABLE, "PK"),
@@ -150,7 +183,7 @@ const AUTHORITIES: [(uguid::Guid, &str); 7] = [
 ];
 const SECURE_BOOT: &str = "SecureBoot";
 
-impl ConfirmedLog<'_> {
+impl<'a> ConfirmedLog<'a> {
     /// The state of Secure Boot, from the events of PCR 7 and nothing else.
     ///
     /// `Enabled` and `Disabled` need all of this: only types that belong into PCR 7; data proven by its digest, name
@@ -159,14 +192,18 @@ impl ConfirmedLog<'_> {
     /// to have verified an image.
     #[must_use]
     pub fn secure_boot(&self) -> SecureBootState {
-        match self.read_pcr7() {
-            Ok(true) => SecureBootState::Enabled,
-            Ok(false) => SecureBootState::Disabled,
+        match self.secure_boot_facts() {
+            Ok(facts) if facts.enabled => SecureBootState::Enabled,
+            Ok(_) => SecureBootState::Disabled,
             Err(reason) => SecureBootState::Unknown { reason },
         }
     }
 
-    fn read_pcr7(&self) -> Result<bool, SecureBootUnknown> {
+    /// What PCR 7 proves of Secure Boot, by the same rules.
+    ///
+    /// # Errors
+    /// Why the state is not known.
+    pub fn secure_boot_facts(&self) -> Result<SecureBootFacts<'a>, SecureBootUnknown> {
         let pcr7 = PcrIndex::new(7).filter(|pcr| self.is_confirmed(*pcr)).ok_or(SecureBootUnknown::NotConfirmed)?;
         let mut reading = Reading::default();
         for confirmed in self.events_of(pcr7) {
@@ -181,11 +218,12 @@ struct Reading<'a> {
     separator_seen: bool,
     /// SecureBoot's event and contents.
     state: Option<(usize, &'a [u8])>,
-    /// Which of [`KEY_VARIABLES`] were measured, and whether they have contents.
-    keys: [Option<bool>; 4],
+    /// Which of [`KEY_VARIABLES`] were measured, and their contents.
+    keys: [Option<&'a [u8]>; 4],
     /// Other variables, to find one measured twice.
     others: BTreeSet<([u8; 16], &'a [u8])>,
-    authority_seen: bool,
+    authorities: Vec<Authority<'a>>,
+    dma_protection_disabled: bool,
 }
 
 impl<'a> Reading<'a> {
@@ -204,8 +242,11 @@ impl<'a> Reading<'a> {
                 self.separator_seen = true;
                 return Ok(());
             }
-            Some(Marker::DmaProtectionDisabled) => return Ok(()),
-            Some(Marker::DebugMode) => return Err(SecureBootUnknown::Action { event }),
+            Some(Marker::DmaProtectionDisabled) => {
+                self.dma_protection_disabled = true;
+                return Ok(());
+            }
+            Some(_) => return Err(SecureBootUnknown::Action { event }),
             None => {}
         }
         match event_type {
@@ -241,7 +282,7 @@ impl<'a> Reading<'a> {
                 if variable.guid != *guid {
                     return Err(SecureBootUnknown::WrongNamespace { event });
                 }
-                return if contents.replace(!variable.data.is_empty()).is_some() { Err(duplicate) } else { Ok(()) };
+                return if contents.replace(variable.data).is_some() { Err(duplicate) } else { Ok(()) };
             }
         }
         if self.others.insert((variable.guid.to_bytes(), variable.name.bytes())) { Ok(()) } else { Err(duplicate) }
@@ -258,25 +299,40 @@ impl<'a> Reading<'a> {
         if !AUTHORITIES.iter().any(|(guid, name)| variable.is(*guid, name)) {
             return Err(SecureBootUnknown::UnknownAuthority { event });
         }
-        // Only db verifies for the firmware; what shim measures comes after a db entry that verified shim.
-        self.authority_seen |= variable.is(IMAGE_SECURITY_DATABASE, "db");
+        let before_separator = !self.separator_seen;
+        self.authorities.push(Authority { event, variable, before_separator });
         Ok(())
     }
 
-    fn conclude(self) -> Result<bool, SecureBootUnknown> {
+    fn conclude(self) -> Result<SecureBootFacts<'a>, SecureBootUnknown> {
         if !self.separator_seen {
             return Err(SecureBootUnknown::NoSeparator);
         }
         let (event, value) = self.state.ok_or(SecureBootUnknown::NoVariable)?;
+        let [pk, kek, db, dbx] = self.keys;
+        let facts = SecureBootFacts {
+            enabled: value == [1],
+            pk,
+            kek,
+            db,
+            dbx,
+            authorities: self.authorities,
+            dma_protection_disabled: self.dma_protection_disabled,
+        };
         match value {
-            [0] => Ok(false),
+            [0] => Ok(facts),
             [1] => {
                 for ((_, name), contents) in KEY_VARIABLES.iter().zip(self.keys).take(3) {
-                    if contents != Some(true) {
+                    if contents.is_none_or(<[u8]>::is_empty) {
                         return Err(SecureBootUnknown::NoKeys { name });
                     }
                 }
-                if self.authority_seen { Ok(true) } else { Err(SecureBootUnknown::NoAuthority) }
+                // Only db verifies for the firmware; what shim measures comes after a db entry that verified shim.
+                if facts.authorities.iter().any(|authority| authority.variable.is(IMAGE_SECURITY_DATABASE, "db")) {
+                    Ok(facts)
+                } else {
+                    Err(SecureBootUnknown::NoAuthority)
+                }
             }
             _ => Err(SecureBootUnknown::Value { event }),
         }
@@ -296,39 +352,5 @@ fn take_device(confirmed: &ConfirmedEvent<'_>) -> Result<(), SecureBootUnknown> 
         Ok(())
     } else {
         Err(SecureBootUnknown::UnknownAuthority { event })
-    }
-}
-
-/// What a digest says by itself, whatever type and data stand beside it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Marker {
-    Separator,
-    FirmwareError,
-    DebugMode,
-    DmaProtectionDisabled,
-}
-
-impl Marker {
-    /// Each candidate on its own, against each of the event's digests.
-    fn of(confirmed: &ConfirmedEvent<'_>) -> Option<Self> {
-        const CANDIDATES: [(&[u8], Marker); 7] = [
-            (&ERROR_SEPARATOR, Marker::FirmwareError),
-            (&[0; 4], Marker::Separator),
-            (&[0xFF; 4], Marker::Separator),
-            (b"UEFI Debug Mode", Marker::DebugMode),
-            (b"UEFI Debug Mode\0", Marker::DebugMode),
-            (b"DMA Protection Disabled", Marker::DmaProtectionDisabled),
-            (b"DMA Protection Disabled\0", Marker::DmaProtectionDisabled),
-        ];
-        let is = |data| confirmed.event().known_digests().any(|digest| digest == hash(digest.algorithm(), &[data]));
-        CANDIDATES.into_iter().find(|(data, _)| is(data)).map(|(_, marker)| marker)
-    }
-
-    /// The type that such an event has.
-    const fn event_type(self) -> EventType {
-        match self {
-            Self::Separator | Self::FirmwareError => EventType::SEPARATOR,
-            Self::DebugMode | Self::DmaProtectionDisabled => EventType::EFI_ACTION,
-        }
     }
 }

@@ -91,7 +91,7 @@ impl<'a> Event<'a> {
 }
 
 /// Text, where the data reads as text: UTF-16 with a terminating NUL, or printable UTF-8 with or without one.
-fn decode_text(data: &[u8]) -> Option<Text<'_>> {
+pub(crate) fn decode_text(data: &[u8]) -> Option<Text<'_>> {
     if let Some(text) = as_utf16(data) {
         return Some(Text::utf16(text));
     }

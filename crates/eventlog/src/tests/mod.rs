@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod claims;
+mod explaining;
 mod parsing;
 mod payload;
 mod properties;
