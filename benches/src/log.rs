@@ -2,6 +2,7 @@
 //! what a replay needs.
 
 use nitrotpm_digest_lanes::DigestBytes;
+use nitrotpm_eventlog::{EventLog, ParseOptions};
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, reset_value};
 
 use crate::peers::Library;
@@ -58,6 +59,22 @@ pub fn walk<'d>(mut log: &'d [u8], events: &mut Vec<Event<'d>>) -> Option<()> {
         if event_type != NO_ACTION {
             events.push(Event { index: index.ok()?, digests, data });
         }
+    }
+    Some(())
+}
+
+/// The same with the product's own parser, which checks the log wholly before it gives the first event.
+pub fn parse<'d>(log: &'d [u8], events: &mut Vec<Event<'d>>) -> Option<()> {
+    events.clear();
+    let log = EventLog::parse(log, &ParseOptions::default()).ok()?;
+    for event in log.events().filter(nitrotpm_eventlog::Event::extends) {
+        let mut digests: [&[u8]; 3] = [&[]; 3];
+        for (algorithm, digest) in event.digests() {
+            if let Some(place) = BANKS.iter().position(|known| algorithm.bank() == Some(*known)) {
+                digests[place] = digest;
+            }
+        }
+        events.push(Event { index: event.pcr()?, digests, data: event.data() });
     }
     Some(())
 }
