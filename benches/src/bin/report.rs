@@ -13,7 +13,7 @@ use benches::peers::{AwsLc, Library, OpenSsl, Ring, RustCrypto};
 use benches::swtpm::Swtpm;
 use benches::{Race, Time, bound, clock_gigahertz, time_of};
 use nitrotpm_digest_lanes::{Backends, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform};
-use nitrotpm_pcr::{BankId, Batch, Digest, reset_value};
+use nitrotpm_pcr::{Batch, Digest, LogId, PcrIndex, reset_value};
 
 /// Rounds of a race, and how long each candidate has in one, in microseconds.
 const ROUNDS: usize = 60;
@@ -154,12 +154,14 @@ fn corpus(path: &str) -> PathBuf {
 
 const LOG: &str = "eventlog/go-eventlog/testdata/eventlogs/tpm/ubuntu-2104-no-dbx.bin";
 
-fn add_log<'d>(batch: &mut Batch<'d>, events: &[Event<'d>]) -> [BankId; 3] {
-    std::array::from_fn(|place| {
-        let bank = BANKS[place];
-        let digests = events.iter().map(|event| (event.index, event.digests[place]));
-        batch.add_bank(bank, |index| reset_value(bank, index), digests).expect("walked by its length")
-    })
+fn add_log<'d>(batch: &mut Batch<'d>, events: &[Event<'d>]) -> LogId {
+    let mut adding = batch.add_log();
+    for event in events {
+        for (bank, digest) in BANKS.into_iter().zip(event.digests) {
+            adding.extend(bank, event.index, digest).expect("walked by its length");
+        }
+    }
+    adding.finish(reset_value).expect("the same bank")
 }
 
 fn replay_batch<'d>(logs: &'d [Vec<u8>], batch: &mut Batch<'d>, events: &mut Vec<Event<'d>>, data: bool) -> usize {
@@ -178,7 +180,7 @@ fn replay_batch<'d>(logs: &'d [Vec<u8>], batch: &mut Batch<'d>, events: &mut Vec
         }
     }
     batch.run(&backends);
-    ids.iter().flatten().flatten().map(|id| batch.registers(*id).count()).sum()
+    ids.iter().flatten().flat_map(|id| BANKS.map(|bank| batch.registers(*id, bank).count())).sum()
 }
 
 fn hash_data<L: Library>(events: &[Event<'_>]) {
@@ -312,9 +314,12 @@ fn assert_same(events: &[Event<'_>]) {
     assert_eq!(replay_scalar(events), expected, "the sequential form differs from ring");
     for platform in Platform::available() {
         let mut batch = Batch::new();
-        let ids = add_log(&mut batch, events);
+        let id = add_log(&mut batch, events);
         batch.run(&Backends::forced(platform).expect("it is available"));
-        let ours = ids.iter().flat_map(|id| nitrotpm_pcr::PcrIndex::all().map(|index| batch.register(*id, index)));
+        let ours = BANKS
+            .into_iter()
+            .flat_map(|bank| PcrIndex::all().map(move |index| (bank, index)))
+            .map(|(bank, index)| batch.register(id, bank, index));
         for (ours, expected) in ours.zip(&expected) {
             assert!(ours.is_none_or(|(value, _)| value == *expected), "{platform} differs from ring");
         }
@@ -341,7 +346,7 @@ fn two_cores(report: &mut Report, logs: &[Vec<u8>]) {
                             walk(log, &mut events).expect("the log was read before");
                             add_log(batch, &events)
                         },
-                        |batch, _, ids| ids.map(|id| batch.registers(id).count()),
+                        |batch, _, id| BANKS.map(|bank| batch.registers(id, bank).count()),
                     )
                 });
                 assert_eq!(replayed.len(), many.len());
