@@ -77,6 +77,6 @@ pub use payload::{PayloadCheck, Rule};
 pub use quirks::{FoundQuirk, Quirk};
 pub use replay::{ReplayedBank, ReplayedLog, ReplayedRegister};
 pub use spec_id::{SpecId, SpecIdVersion};
-pub use text::{Encoding, Escaped, Text, escape, escape_utf16};
+pub use text::{Encoding, Escaped, Text, escape, escape_utf16, is_hidden};
 /// A GUID in the byte order of UEFI.
 pub use uguid::{Guid, guid};

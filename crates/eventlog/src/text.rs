@@ -60,7 +60,8 @@ fn write_char(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
 /// Characters that are not seen or change how others are seen: controls (C0, DEL, C1), and the format characters of
 /// Unicode (general category Cf, with the separators U+2028 and U+2029, the fillers and the variation selectors that
 /// read as nothing).
-pub(crate) fn is_hidden(character: char) -> bool {
+#[must_use]
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{AD}' | '\u{34F}' | '\u{600}'..='\u{605}' | '\u{61C}' | '\u{6DD}' | '\u{70F}' | '\u{890}'..='\u{891}'

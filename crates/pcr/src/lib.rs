@@ -3,19 +3,25 @@
 //! A *bank* is one hash algorithm; each bank has registers 0 to 23. [`PcrValues`] holds values of any banks and
 //! indices and says nothing of where they come from: whether a value is authenticated is the business of the types in
 //! which a caller wraps it.
+//!
+//! One register goes through [`Chain`]. Thousands of them, of many logs, go through [`Batch`].
 #![no_std]
 
 extern crate alloc;
 
+mod batch;
 mod chain;
 mod index;
 mod selection;
 mod values;
 
+#[cfg(feature = "rayon")]
+pub use batch::replay_parallel;
+pub use batch::{BankId, Batch, BatchError, MessageId};
 pub use chain::{Chain, reset_value};
 pub use index::{PcrIndex, PcrIndexOutOfRange};
 /// A bank is named by its hash algorithm.
 pub use nitrotpm_digest_lanes::HashAlgorithm as Bank;
-pub use nitrotpm_digest_lanes::{AlgorithmMismatch, Digest};
+pub use nitrotpm_digest_lanes::{AlgorithmMismatch, Backends, Digest};
 pub use selection::{BankSelection, Selection, SelectionError};
 pub use values::{DuplicatePcr, PcrValues};

@@ -31,7 +31,7 @@ fn the_acpi_table_is_read_and_checked() {
         assert!(CcelTable::parse(&bad).is_err(), "{at}");
         assert_eq!(CcelTable::parse(&good[..at]).unwrap_err().code(), "event_log.truncated");
     }
-    assert_eq!(CcelTable::parse(&[good.as_slice(), &[0]].concat()).unwrap_err().code(), "event_log.trailing_bytes");
+    assert_eq!(CcelTable::parse(&[good.as_slice(), &[0]].concat()).unwrap_err().code(), "event_log.trailing-bytes");
 }
 
 fn rtmr(measured: &[&[u8]]) -> Digest {
@@ -57,7 +57,7 @@ fn l10_every_rtmr_given_must_match() {
     let error = replayed.confirm_rtmrs(&[(0, first), (1, first)]).unwrap_err();
     assert!(matches!(&error, LogError::Mismatch { mismatches } if mismatches[0].pcr == pcr(2)), "{error}");
     for wrong in [[(4, first)].as_slice(), &[(255, first)], &[(0, first), (0, first)]] {
-        assert_eq!(replayed.confirm_rtmrs(wrong).unwrap_err().code(), "event_log.not_authenticated");
+        assert_eq!(replayed.confirm_rtmrs(wrong).unwrap_err().code(), "event_log.not-authenticated");
     }
     assert_eq!(replayed.confirm_rtmrs(&[]).unwrap_err(), LogError::NothingRequested);
 }

@@ -73,7 +73,7 @@ fn l1_l6_tlv_that_is_cut_or_breaks_a_rule_is_refused() {
     };
     // The sequence, the register's type and number, the digests' type, an algorithm's length.
     for (at, value) in [(0, 9), (13, 9), (18, 24), (19, 9), (24, 0x0C), (24, 0x04)] {
-        assert_eq!(replaced(at, value), "event_log.cel_record", "{at}");
+        assert_eq!(replaced(at, value), "event_log.cel-record", "{at}");
     }
     assert_eq!(replaced(20, 0xFF), "event_log.truncated");
     for content in [tlv(5, b""), tlv(5, &[tlv(0, &[1; 4]), tlv(1, b""), tlv(2, b"")].concat())] {
@@ -81,15 +81,15 @@ fn l1_l6_tlv_that_is_cut_or_breaks_a_rule_is_refused() {
     }
     assert_eq!(
         CelLog::parse(&record(0, 4, b"x", &tlv(5, &[tlv(1, b""), tlv(0, b"")].concat()))).unwrap_err().code(),
-        "event_log.cel_record"
+        "event_log.cel-record"
     );
     let twice = [tlv(0, &[0]), tlv(1, &[4]), tlv(3, &[tlv(0x0B, &[0; 32]), tlv(0x0B, &[0; 32])].concat()), tlv(4, b"")]
         .concat();
-    assert_eq!(CelLog::parse(&twice).unwrap_err().code(), "event_log.cel_record");
+    assert_eq!(CelLog::parse(&twice).unwrap_err().code(), "event_log.cel-record");
     let none = [tlv(0, &[0]), tlv(1, &[4]), tlv(3, b""), tlv(4, b"")].concat();
-    assert_eq!(CelLog::parse(&none).unwrap_err().code(), "event_log.cel_record");
+    assert_eq!(CelLog::parse(&none).unwrap_err().code(), "event_log.cel-record");
     let back = [record(1, 4, b"x", &tlv(4, b"")), record(1, 4, b"x", &tlv(4, b""))].concat();
-    assert_eq!(CelLog::parse(&back).unwrap_err().code(), "event_log.cel_record");
+    assert_eq!(CelLog::parse(&back).unwrap_err().code(), "event_log.cel-record");
     // Some writers count for each register on its own.
     let each = [record(1, 4, b"x", &tlv(4, b"")), record(1, 5, b"x", &tlv(4, b""))].concat();
     assert!(CelLog::parse(&each).is_ok());
@@ -140,7 +140,7 @@ fn json_that_breaks_a_rule_is_refused() {
         let bad = good.replacen(from, to, 1);
         assert_ne!(bad, good);
         let error = CelLog::parse_json(bad.as_bytes()).unwrap_err();
-        assert_eq!(error.code(), "event_log.cel_record", "{to}: {error}");
+        assert_eq!(error.code(), "event_log.cel-record", "{to}: {error}");
     }
     for length in 0..good.len() {
         assert!(CelLog::parse_json(&good.as_bytes()[..length]).is_err());

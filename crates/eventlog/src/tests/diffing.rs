@@ -196,7 +196,7 @@ fn logs_that_cannot_be_compared_are_refused() {
     let sha1 = bytes_of(LogBuilder::crypto_agile(&[Bank::Sha1]).measure(0, EventType::SEPARATOR, &[0; 4]));
     let sha384 = bytes_of(LogBuilder::crypto_agile(&[Bank::Sha384]).measure(0, EventType::SEPARATOR, &[0; 4]));
     let ccel = bytes_of(LogBuilder::ccel(&[Bank::Sha384]).measure(1, EventType::SEPARATOR, &[0; 4]));
-    assert_eq!(parse(&sha1).diff(&parse(&sha384)).unwrap_err().code(), "event_log.no_common_bank");
+    assert_eq!(parse(&sha1).diff(&parse(&sha384)).unwrap_err().code(), "event_log.no-common-bank");
     assert_eq!(parse(&sha384).diff(&parse(&ccel)).unwrap_err().code(), "event_log.format");
 }
 

@@ -187,9 +187,9 @@ fn l25_a_list_longer_than_the_quote_is_proven_up_to_it() {
     // A register that nothing was extended into proves no list.
     let untouched = holding(Digest::zero(Bank::Sha256));
     let error = parsed.confirm(&untouched, Bank::Sha256, pcr(10)).unwrap_err();
-    assert_eq!((error.code(), matches!(error, LogError::ImaReplay { entries: 5, .. })), ("event_log.ima_replay", true));
+    assert_eq!((error.code(), matches!(error, LogError::ImaReplay { entries: 5, .. })), ("event_log.ima-replay", true));
     let error = parsed.confirm(&untouched, Bank::Sha384, pcr(10)).unwrap_err();
-    assert_eq!(error.code(), "event_log.not_authenticated");
+    assert_eq!(error.code(), "event_log.not-authenticated");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn l25_a_changed_entry_is_not_confirmed() {
     bad[1] = file("ima-ng", "/usr/bin/true", b"other");
     let bytes = binary(&bad);
     let error = ImaList::parse(&bytes).unwrap().confirm(&quoted, Bank::Sha256, pcr(10)).unwrap_err();
-    assert_eq!(error.code(), "event_log.ima_replay");
+    assert_eq!(error.code(), "event_log.ima-replay");
 
     // In a bank of padded hashes the data can be changed beside its hash: it is then not proven.
     let quoted = holding(value(&good, Bank::Sha256, BankRule::PaddedSha1));

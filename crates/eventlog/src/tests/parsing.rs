@@ -214,12 +214,12 @@ fn l5_unknown_algorithms_are_kept_where_declared_and_refused_where_not() {
     assert_eq!(parsed.digests().count(), 3);
     assert_eq!(parsed.known_digests().count(), 1);
     assert_eq!(parsed.payload_check().name(), "verified");
-    assert_eq!(log.replay(Bank::Sha1).unwrap_err().code(), "event_log.bank");
+    assert_eq!(log.replay(Bank::Sha1).unwrap_err().code(), "event_log.bank-missing");
 
     event.digests[0].0 = AlgorithmId(0x7778);
     builder.events_mut()[1] = event;
     let error = refused(&bytes_of(&builder));
-    assert_eq!((error.code(), error.event()), ("event_log.undeclared_algorithm", Some(1)));
+    assert_eq!((error.code(), error.event()), ("event_log.undeclared-algorithm", Some(1)));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn l7_the_header_event_is_as_prescribed_or_refused() {
         assert_eq!(parse(&bytes_of(&builder)).event_count(), 15);
     }
     let error = header(&|event| event.data.push(0));
-    assert_eq!((error.code(), error.offset()), ("event_log.trailing_bytes", Some(in_header(37))));
+    assert_eq!((error.code(), error.offset()), ("event_log.trailing-bytes", Some(in_header(37))));
 
     let mut builder = boot();
     let second = builder.events_mut()[0].data.clone();

@@ -98,7 +98,7 @@ proptest! {
             }
             // The one thing that random events can break: an H-CRTM event that is not PCR 0's first.
             Err(error) => {
-                prop_assert_eq!(error.code(), "event_log.startup_locality");
+                prop_assert_eq!(error.code(), "event_log.startup-locality");
                 let position = written.iter().filter(|event| event.pcr == 0 && event.event_type != EventType::NO_ACTION)
                     .skip(1).position(|event| event.event_type == EventType::EFI_HCRTM_EVENT);
                 prop_assert!(position.is_some());

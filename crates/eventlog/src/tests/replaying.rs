@@ -88,7 +88,7 @@ fn l12_startup_locality_that_is_late_second_odd_or_elsewhere_is_refused() {
         base().no_action(1, &[signature.as_slice(), &[3]].concat()),
         base().no_action(u32::MAX, &[signature.as_slice(), &[3]].concat()),
     ] {
-        assert_eq!(replay(refused).unwrap_err().code(), "event_log.startup_locality");
+        assert_eq!(replay(refused).unwrap_err().code(), "event_log.startup-locality");
     }
     for data in [signature.as_slice(), b"StartupLocality\0\x03\0x"] {
         assert_eq!(replay(base().no_action(0, data)).unwrap_err().code(), "event_log.malformed");
@@ -116,7 +116,7 @@ fn l12_an_h_crtm_event_means_locality_4() {
         hcrtm(base().startup_locality(0)),
         hcrtm(base().measure(0, EventType::S_CRTM_VERSION, b"1")),
     ] {
-        assert_eq!(replay(&refused).unwrap_err().code(), "event_log.startup_locality");
+        assert_eq!(replay(&refused).unwrap_err().code(), "event_log.startup-locality");
     }
 }
 

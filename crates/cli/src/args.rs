@@ -1,0 +1,287 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::input::{At, NonceHex};
+
+/// Verifies, inspects and explains what a NitroTPM instance says about its boot.
+#[derive(Debug, Parser)]
+#[command(name = "nitrotpm", version, propagate_version = true, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  affirmed, or done
+  1  refused: the evidence is authentic and does not satisfy the policy
+  2  wrong usage: flags, or a policy that cannot be read or demands nothing
+  3  evidence invalid: malformed, not authentic, untrusted key, stale, wrong nonce, not replaying
+  4  the environment failed: a file, a disk, a stream";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify evidence against a policy and say why it passed or failed
+    #[command(after_help = "\
+Examples:
+  nitrotpm verify evidence.json --policy web.toml --nonce 8f4e…
+  nitrotpm verify *.json --policy web.toml --no-nonce --at 2026-02-03T11:00:00Z --format json
+
+A document is trusted by its chain to AWS's root. A quote is trusted where its key is given with --trust-ak or
+--enrolment, or where the document of the same evidence carries the key and has the same PCRs.")]
+    Verify(VerifyArgs),
+    /// NitroTPM attestation documents
+    #[command(subcommand)]
+    Document(DocumentCommand),
+    /// TCG event logs
+    #[command(subcommand, name = "eventlog")]
+    EventLog(EventLogCommand),
+    /// TPM quotes
+    #[command(subcommand)]
+    Quote(QuoteCommand),
+    /// Evidence bundles
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// Appraisal policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print a shell's completion script
+    #[command(after_help = "Example:\n  nitrotpm completions bash > /etc/bash_completion.d/nitrotpm")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "Example:\n  nitrotpm man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; made if it is not there
+        dir: PathBuf,
+    },
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FormatArg {
+    /// For a person, or one JSON document for a script
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NonceArgs {
+    /// The nonce that was sent, in hexadecimal; the evidence must carry exactly this one
+    #[arg(long, value_name = "HEX", conflicts_with = "no_nonce")]
+    pub(crate) nonce: Option<NonceHex>,
+    /// Do not check a nonce: the result then says that freshness was not checked
+    #[arg(long)]
+    pub(crate) no_nonce: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimeArg {
+    /// Judge as of this time instead of now, for a verdict that anyone can repeat
+    #[arg(long, value_name = "RFC3339")]
+    pub(crate) at: Option<At>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RootArgs {
+    /// Trust documents whose chain ends in this certificate, instead of AWS's root (may be repeated)
+    #[arg(long = "trust-root", value_name = "PEM")]
+    pub(crate) trust_roots: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Evidence bundles; - is standard input
+    #[arg(required = true)]
+    pub(crate) evidence: Vec<PathBuf>,
+    /// The appraisal policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    #[command(flatten)]
+    pub(crate) nonce: NonceArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArg,
+    #[command(flatten)]
+    pub(crate) roots: RootArgs,
+    /// Trust quotes by this attestation key: PEM, DER, TPM2B_PUBLIC or TPMT_PUBLIC (may be repeated)
+    #[arg(long = "trust-ak", value_name = "FILE")]
+    pub(crate) trust_aks: Vec<PathBuf>,
+    /// Trust quotes by the attestation key of this enrolment record (may be repeated)
+    #[arg(long = "enrolment", value_name = "FILE")]
+    pub(crate) enrolments: Vec<PathBuf>,
+    /// Rely on the SHA-1 bank, and on signatures over SHA-1
+    #[arg(long)]
+    pub(crate) allow_sha1: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DocumentCommand {
+    /// Show a document's fields without verifying it
+    #[command(after_help = "Example:\n  nitrotpm document show document.cbor")]
+    Show {
+        /// The document: raw COSE_Sign1; - is standard input
+        file: PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Verify a document: structure, type, chain, signature, time, nonce
+    #[command(after_help = "\
+Example:
+  nitrotpm document verify document.cbor --nonce 8f4e… --at 2026-02-03T11:00:00Z
+
+Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone.")]
+    Verify {
+        /// The document: raw COSE_Sign1; - is standard input
+        file: PathBuf,
+        /// The nonce that was sent, in hexadecimal
+        #[arg(long, value_name = "HEX")]
+        nonce: Option<NonceHex>,
+        #[command(flatten)]
+        time: TimeArg,
+        #[command(flatten)]
+        roots: RootArgs,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventLogCommand {
+    /// Show every event and whether its data are proven by its digest
+    #[command(after_help = "\
+Examples:
+  nitrotpm eventlog show /sys/kernel/security/tpm0/binary_bios_measurements
+  nitrotpm eventlog show eventlog.bin --pcr 4 --pcr 7")]
+    Show {
+        /// The log; - is standard input
+        file: PathBuf,
+        /// Only events of this PCR (may be repeated)
+        #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u32).range(0..24))]
+        pcrs: Vec<u32>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+    /// Compute the PCRs that a log gives, and compare them
+    #[command(after_help = "\
+Examples:
+  nitrotpm eventlog replay eventlog.bin
+  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json")]
+    Replay {
+        /// Logs; - is standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Compare with these PCRs: {\"sha384\": {\"4\": \"<hex>\"}}; every one given must be reproduced
+        #[arg(long, value_name = "FILE")]
+        pcrs: Option<PathBuf>,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuoteCommand {
+    /// Verify one quote under one attestation key
+    #[command(after_help = "\
+Example:
+  nitrotpm quote verify --attest quote.msg --signature quote.sig --ak ak.pub --nonce 8f4e… --pcrs pcrs.json
+
+Without --pcrs the signature and the nonce are verified, and what the quote covers is shown; no PCR value is.")]
+    Verify {
+        /// What was signed: TPMS_ATTEST or TPM2B_ATTEST
+        #[arg(long, value_name = "FILE")]
+        attest: PathBuf,
+        /// The signature: TPMT_SIGNATURE
+        #[arg(long, value_name = "FILE")]
+        signature: PathBuf,
+        /// The attestation key: PEM, DER, TPM2B_PUBLIC or TPMT_PUBLIC
+        #[arg(long, value_name = "FILE")]
+        ak: PathBuf,
+        #[command(flatten)]
+        nonce: NonceArgs,
+        /// The PCR values: {\"sha384\": {\"4\": \"<hex>\"}}; every one given must be covered by the quote
+        #[arg(long, value_name = "FILE")]
+        pcrs: Option<PathBuf>,
+        /// Rely on the SHA-1 bank, and on signatures over SHA-1
+        #[arg(long)]
+        allow_sha1: bool,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Put the parts of evidence into one bundle
+    #[command(after_help = "\
+Example:
+  nitrotpm evidence pack --attest quote.msg --signature quote.sig --ak ak.pub --pcrs pcrs.json \\
+    --event-log eventlog.bin --out evidence.json")]
+    Pack(PackArgs),
+    /// Show what a bundle holds, without verifying it
+    #[command(after_help = "Example:\n  nitrotpm evidence show evidence.json")]
+    Show {
+        /// The bundle; - is standard input
+        file: PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// The attestation document
+    #[arg(long, value_name = "FILE")]
+    pub(crate) document: Option<PathBuf>,
+    /// What was signed, one for each quote: TPMS_ATTEST or TPM2B_ATTEST
+    #[arg(long, value_name = "FILE")]
+    pub(crate) attest: Vec<PathBuf>,
+    /// The signatures, in the order of --attest: TPMT_SIGNATURE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature: Vec<PathBuf>,
+    /// The attestation key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ak: Option<PathBuf>,
+    /// The endorsement key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ek: Option<PathBuf>,
+    /// The PCR values that the quotes cover: {\"sha384\": {\"4\": \"<hex>\"}}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// The firmware's event log
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event_log: Option<PathBuf>,
+    /// The kernel's IMA list
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ima_log: Option<PathBuf>,
+    /// Where the bundle goes; - is standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Say what in a policy is dangerous or useless
+    #[command(after_help = "Example:\n  nitrotpm policy lint web.toml")]
+    Lint {
+        /// The policy; - is standard input
+        file: PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
+}

@@ -1,0 +1,25 @@
+//! One module a group of commands.
+
+mod document;
+mod eventlog;
+mod evidence;
+mod policy;
+mod quote;
+mod shell;
+mod verify;
+
+use crate::args::Command;
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Verify(args) => verify::run(&args),
+        Command::Document(command) => document::run(&command),
+        Command::EventLog(command) => eventlog::run(&command),
+        Command::Quote(command) => quote::run(&command),
+        Command::Evidence(command) => evidence::run(&command),
+        Command::Policy(command) => policy::run(&command),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { dir } => shell::man(&dir),
+    }
+}

@@ -1,0 +1,14 @@
+//! `nitrotpm eventlog`.
+
+mod replay;
+mod show;
+
+use crate::args::EventLogCommand;
+use crate::exit::{Exit, Failure};
+
+pub(super) fn run(command: &EventLogCommand) -> Result<Exit, Failure> {
+    match command {
+        EventLogCommand::Show { file, pcrs, format } => show::run(file, pcrs, format.format),
+        EventLogCommand::Replay { files, pcrs, format } => replay::run(files, pcrs.as_deref(), format.format),
+    }
+}

@@ -1,0 +1,153 @@
+//! Files, standard input, and the values that flags name.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::Path;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use nitrotpm_freshness::{Clock, Nonce, NonceExpectation, UnixTime};
+use nitrotpm_nitro_document::TrustRoots;
+use nitrotpm_pcr::PcrValues;
+use nitrotpm_quote::AttestationKey;
+
+use crate::args::NonceArgs;
+use crate::exit::Failure;
+
+/// The largest file that is read unless a command says otherwise, in bytes.
+pub(crate) const MAX_FILE: u64 = 128 << 20;
+
+/// Reads a file to its end, or standard input for `-`.
+///
+/// Sizes are not asked for beforehand: the kernel reports 0 for its logs.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = Shown(path);
+    let failed = |error: std::io::Error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::NotFound => "; check the path",
+            std::io::ErrorKind::PermissionDenied => "; the kernel's logs can be read by root only",
+            _ => "",
+        };
+        Failure::environment("file.read", format!("cannot read {shown}: {error}{advice}"))
+    };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        stdin().lock().take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Failure::environment("file.read", format!("cannot read {shown}: it is a directory")));
+        }
+        file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
+        return Err(Failure::invalid("file.too-large", format!("{shown} has more than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// A path as messages show it.
+pub(crate) struct Shown<'a>(pub(crate) &'a Path);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Path::new("-") {
+            return f.write_str("standard input");
+        }
+        write!(f, "{}", crate::text::Escaped(&self.0.to_string_lossy()))
+    }
+}
+
+/// The clock: `--at`, or now.
+pub(crate) fn clock(at: Option<At>) -> Clock {
+    match at {
+        Some(At(time)) => Clock::Audit(time),
+        None => Clock::Live(UnixTime::now()),
+    }
+}
+
+/// An instant given as RFC 3339 text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At(UnixTime);
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time: Timestamp =
+            text.parse().map_err(|_| "expected a time like 2026-02-03T11:00:00Z (RFC 3339)".to_owned())?;
+        let since_epoch = time
+            .as_duration()
+            .try_into()
+            .map_err(|_| "the time is before 1970-01-01T00:00:00Z; certificates know none of those".to_owned())?;
+        Ok(Self(UnixTime::since_unix_epoch(since_epoch)))
+    }
+}
+
+/// A nonce given in hexadecimal.
+#[derive(Clone, Debug)]
+pub(crate) struct NonceHex(pub(crate) Nonce);
+
+impl FromStr for NonceHex {
+    type Err = nitrotpm_freshness::NonceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Nonce::from_hex(text).map(Self)
+    }
+}
+
+impl NonceArgs {
+    /// The expectation, where the caller made a choice.
+    pub(crate) fn expectation(&self) -> Option<NonceExpectation<'_>> {
+        match (&self.nonce, self.no_nonce) {
+            (Some(NonceHex(nonce)), _) => Some(NonceExpectation::Expected(nonce)),
+            (None, true) => Some(NonceExpectation::NotChecked),
+            (None, false) => None,
+        }
+    }
+
+    /// The expectation for a quote, which nothing but its nonce makes fresh.
+    pub(crate) fn for_quote(&self) -> Result<NonceExpectation<'_>, Failure> {
+        self.expectation().ok_or_else(|| {
+            Failure::usage(
+                "usage.nonce",
+                "a quote is fresh only by its nonce: give the one you sent with --nonce HEX, or choose --no-nonce",
+            )
+        })
+    }
+}
+
+/// The trust roots that were given, or AWS's.
+pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure> {
+    if paths.is_empty() {
+        return Ok(TrustRoots::aws());
+    }
+    let mut roots = TrustRoots::empty();
+    for path in paths {
+        roots
+            .add_pem(&read(path)?)
+            .map_err(|error| Failure::usage("usage.trust-root", format!("--trust-root {}: {error}", Shown(path))))?;
+    }
+    Ok(roots)
+}
+
+/// An attestation key in any of the accepted forms.
+pub(crate) fn attestation_key(path: &Path, flag: &str) -> Result<AttestationKey, Failure> {
+    AttestationKey::parse(&read(path)?)
+        .map_err(|error| Failure::usage("usage.key", format!("{flag} {}: {error}", Shown(path))))
+}
+
+/// PCR values: `{"sha384": {"4": "<hex>"}}`.
+pub(crate) fn pcrs(path: &Path) -> Result<PcrValues, Failure> {
+    serde_json::from_slice(&read(path)?).map_err(|error| {
+        Failure::invalid(
+            "pcrs.malformed",
+            format!(
+                "{} is not a list of PCR values like {{\"sha384\": {{\"4\": \"<hex>\"}}}}: {}",
+                Shown(path),
+                crate::text::Escaped(&error.to_string())
+            ),
+        )
+    })
+}

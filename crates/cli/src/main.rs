@@ -1,0 +1,63 @@
+//! The program `nitrotpm`: see `nitrotpm --help`.
+
+mod args;
+mod commands;
+mod exit;
+mod input;
+mod text;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command, Format};
+use exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let command = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli.command,
+        Err(error) => return usage(&error, &arguments).into(),
+    };
+    let json = command.format() == Format::Json;
+    let outcome = commands::run(command);
+    outcome.unwrap_or_else(|failure| text::report_failure(&failure, json)).into()
+}
+
+/// Help goes to standard output; wrong usage to standard error, and as JSON to standard output where JSON was asked for.
+fn usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    let helped = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if !helped && asks_for_json(arguments) {
+        let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let failure = Failure::usage("usage.flags", first_line);
+        // What cannot be written cannot be reported either; the exit code still tells.
+        let _ = text::print_json(&failure.report());
+    }
+    // As above.
+    let _ = error.print();
+    if helped { Exit::Done } else { Exit::Usage }
+}
+
+/// Whether the arguments, which could not be parsed, ask for JSON.
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--format=json")
+        || arguments.windows(2).any(|pair| matches!(pair, [flag, value] if flag == "--format" && value == "json"))
+}
+
+impl Command {
+    /// How this run prints.
+    fn format(&self) -> Format {
+        use args::{DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, QuoteCommand};
+        match self {
+            Self::Verify(args) => args.format.format,
+            Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
+            | Self::EventLog(EventLogCommand::Show { format, .. } | EventLogCommand::Replay { format, .. })
+            | Self::Quote(QuoteCommand::Verify { format, .. })
+            | Self::Evidence(EvidenceCommand::Show { format, .. })
+            | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
+            Self::Evidence(EvidenceCommand::Pack(_)) | Self::Completions { .. } | Self::Man { .. } => Format::Text,
+        }
+    }
+}

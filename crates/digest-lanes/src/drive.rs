@@ -1,0 +1,265 @@
+//! Keeps the lanes of a kernel full.
+//!
+//! A kernel works on its lanes in step, as far as the shortest of them reaches. Then the lanes that are done are
+//! emptied and filled again from the queue. When the queue is empty and few lanes are left, the driver returns with
+//! everything in a state from which a narrower kernel can go on.
+
+use core::slice::IterMut;
+
+use crate::bank::{Bank, DigestBytes};
+use crate::kernel::{Kernel, Registers};
+
+/// The most lanes a kernel has.
+pub(crate) const MOST_LANES: usize = 16;
+
+/// Two of the longest blocks: the end of a message, its padding and its length.
+const TAIL: usize = 256;
+
+/// A register and the digests that are still to be extended into it.
+#[derive(Clone, Copy, Debug)]
+pub struct ExtendChain<'d, B> {
+    /// The register's value.
+    pub value: B,
+    /// What is to be extended, in order. Empty once it was done.
+    pub digests: &'d [&'d B],
+}
+
+/// A message and its digest.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'m, B> {
+    /// The message.
+    pub bytes: &'m [u8],
+    /// The digest, once it was computed.
+    pub digest: B,
+}
+
+impl<'m, B: DigestBytes> Message<'m, B> {
+    /// A message that was not hashed yet; its digest is all zero.
+    #[must_use]
+    pub fn new(bytes: &'m [u8]) -> Self {
+        Self { bytes, digest: B::from_words(&[B::Word::default(); 8]) }
+    }
+}
+
+/// Chains while they are extended.
+pub(crate) struct Extending<'c, 'd, B> {
+    queue: IterMut<'c, ExtendChain<'d, B>>,
+    open: [Option<&'c mut ExtendChain<'d, B>>; MOST_LANES],
+}
+
+impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
+    pub(crate) fn new(chains: &'c mut [ExtendChain<'d, B>]) -> Self {
+        Self { queue: chains.iter_mut(), open: [const { None }; MOST_LANES] }
+    }
+
+    /// How many chains are not done, counting those at the end of the queue that have nothing to do.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.open.iter().flatten().count().saturating_add(self.queue.len())
+    }
+
+    /// Extends until fewer than `least` chains are left, but at least one step.
+    pub(crate) fn run<K: Kernel<B, L>, const L: usize>(&mut self, kernel: K, least: usize) {
+        let mut registers = K::Registers::zero();
+        let Some((lanes, waiting)) = self.open.split_at_mut_checked(L) else { return };
+        for (lane, place) in lanes.iter().enumerate() {
+            if let Some(chain) = place {
+                registers.put(lane, &chain.value.to_words());
+            }
+        }
+        // Chains that a wider kernel left come before the queue.
+        let mut waiting = waiting.iter_mut().filter_map(Option::take).fuse();
+        // The first turn is never left out: the caller counts on some step being done.
+        let mut enough = 1;
+        loop {
+            let mut left = 0_usize;
+            let mut steps = usize::MAX;
+            // A lane without a chain repeats another one's digests, and its result is dropped.
+            let mut filler: &[&B] = &[];
+            let mut lists: [Option<&[&B]>; L] = [None; L];
+            for ((lane, place), list) in lanes.iter_mut().enumerate().zip(&mut lists) {
+                if place.is_none() {
+                    *place = waiting.next().or_else(|| self.queue.find(|chain| !chain.digests.is_empty()));
+                    if let Some(chain) = place {
+                        registers.put(lane, &chain.value.to_words());
+                    }
+                }
+                if let Some(chain) = place {
+                    left = left.saturating_add(1);
+                    *list = Some(chain.digests);
+                    if chain.digests.len() < steps {
+                        steps = chain.digests.len();
+                        filler = chain.digests;
+                    }
+                }
+            }
+            if left < enough {
+                break;
+            }
+            kernel.extend(&mut registers, &lists.map(|list| list.unwrap_or(filler)), steps);
+            for (lane, place) in lanes.iter_mut().enumerate() {
+                if let Some(chain) = place {
+                    chain.digests = chain.digests.get(steps..).unwrap_or_default();
+                    if chain.digests.is_empty() {
+                        chain.value = B::from_words(&registers.take(lane));
+                        *place = None;
+                    }
+                }
+            }
+            enough = least.max(1);
+        }
+        for (lane, place) in lanes.iter_mut().enumerate() {
+            if let Some(chain) = place {
+                chain.value = B::from_words(&registers.take(lane));
+            }
+        }
+    }
+}
+
+/// Messages while they are hashed.
+pub(crate) struct Hashing<'c, 'm, B: Bank> {
+    queue: IterMut<'c, Message<'m, B>>,
+    open: [Slot<'c, 'm, B>; MOST_LANES],
+}
+
+/// Room for a message whose digest is not known yet. It is filled in place: it is large.
+struct Slot<'c, 'm, B: Bank> {
+    message: Option<&'c mut Message<'m, B>>,
+    /// The full blocks that are left of the message itself.
+    body: &'m [u8],
+    /// The blocks after them: the message's last bytes, padding, length. From `tail_at` to `tail_end` they are left.
+    tail: [u8; TAIL],
+    tail_at: usize,
+    tail_end: usize,
+    /// The state after the blocks that are done, while no kernel has it.
+    state: [B::Word; 8],
+}
+
+impl<'c, 'm, B: Bank> Slot<'c, 'm, B> {
+    fn empty() -> Self {
+        Self { message: None, body: &[], tail: [0; TAIL], tail_at: 0, tail_end: 0, state: B::START }
+    }
+
+    fn fill(&mut self, message: &'c mut Message<'m, B>) {
+        let bytes = message.bytes;
+        let rest = bytes.len().checked_rem(B::BLOCK).unwrap_or_default();
+        let (body, end) = bytes.split_at_checked(bytes.len().saturating_sub(rest)).unwrap_or_default();
+        // FIPS 180-4, section 5.1: a bit, zeros, and the length in the last 8 or 16 bytes.
+        let length_field = B::BLOCK / 8;
+        let one_block = rest.saturating_add(length_field) < B::BLOCK;
+        let tail_end = if one_block { B::BLOCK } else { B::BLOCK.saturating_mul(2) };
+        // No slice is as long as 2^61 bytes.
+        let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
+        if let Some((text, padding)) = self.tail.get_mut(..tail_end).and_then(|tail| tail.split_at_mut_checked(rest)) {
+            text.copy_from_slice(end);
+            padding.fill(0);
+            padding.iter_mut().take(1).for_each(|byte| *byte = 0x80);
+            if let Some(field) = padding.last_chunk_mut::<8>() {
+                *field = bits.to_be_bytes();
+            }
+        }
+        self.body = body;
+        self.tail_at = 0;
+        self.tail_end = tail_end;
+        self.message = Some(message);
+    }
+
+    /// Takes over the message of another slot in the middle of its work.
+    fn take_over(&mut self, other: &mut Self) {
+        self.message = other.message.take();
+        (self.body, self.tail, self.state) = (other.body, other.tail, other.state);
+        (self.tail_at, self.tail_end) = (other.tail_at, other.tail_end);
+    }
+
+    /// What is to be compressed next; nothing where the slot is empty.
+    fn blocks(&self) -> &[u8] {
+        match &self.message {
+            None => &[],
+            Some(_) if self.body.is_empty() => self.tail.get(self.tail_at..self.tail_end).unwrap_or_default(),
+            Some(_) => self.body,
+        }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        if self.body.is_empty() {
+            self.tail_at = self.tail_at.saturating_add(bytes);
+        } else {
+            self.body = self.body.get(bytes..).unwrap_or_default();
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.body.is_empty() && self.tail_at >= self.tail_end
+    }
+}
+
+impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
+    pub(crate) fn new(messages: &'c mut [Message<'m, B>]) -> Self {
+        Self { queue: messages.iter_mut(), open: core::array::from_fn(|_| Slot::empty()) }
+    }
+
+    /// How many messages are not done.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.open.iter().filter(|slot| slot.message.is_some()).count().saturating_add(self.queue.len())
+    }
+
+    /// Hashes until fewer than `least` messages are left, but at least one block.
+    pub(crate) fn run<K: Kernel<B, L>, const L: usize>(&mut self, kernel: K, least: usize) {
+        let mut registers = K::Registers::zero();
+        let Some((lanes, waiting)) = self.open.split_at_mut_checked(L) else { return };
+        let mut waiting = waiting.iter_mut().filter(|slot| slot.message.is_some()).fuse();
+        for (lane, slot) in lanes.iter_mut().enumerate() {
+            if slot.message.is_none()
+                && let Some(other) = waiting.next()
+            {
+                slot.take_over(other);
+            }
+            registers.put(lane, &slot.state);
+        }
+        let mut enough = 1;
+        loop {
+            let mut left = 0_usize;
+            for (lane, slot) in lanes.iter_mut().enumerate() {
+                if slot.message.is_none() {
+                    if let Some(other) = waiting.next() {
+                        slot.take_over(other);
+                        registers.put(lane, &slot.state);
+                    } else if let Some(message) = self.queue.next() {
+                        slot.fill(message);
+                        registers.put(lane, &B::START);
+                    } else {
+                        continue;
+                    }
+                }
+                left = left.saturating_add(1);
+            }
+            if left < enough {
+                break;
+            }
+            let mut filler: &[u8] = &[];
+            let mut slices: [&[u8]; L] = [&[]; L];
+            for (slot, slice) in lanes.iter().zip(&mut slices) {
+                *slice = slot.blocks();
+                if !slice.is_empty() && (filler.is_empty() || slice.len() < filler.len()) {
+                    filler = slice;
+                }
+            }
+            let bytes = filler.len();
+            slices.iter_mut().filter(|slice| slice.is_empty()).for_each(|slice| *slice = filler);
+            kernel.compress(&mut registers, &slices, bytes.checked_div(B::BLOCK).unwrap_or_default());
+            for (lane, slot) in lanes.iter_mut().enumerate() {
+                if slot.message.is_some() {
+                    slot.advance(bytes);
+                    if slot.is_done()
+                        && let Some(message) = slot.message.take()
+                    {
+                        message.digest = B::from_words(&registers.take(lane));
+                    }
+                }
+            }
+            enough = least.max(1);
+        }
+        for (lane, slot) in lanes.iter_mut().enumerate() {
+            slot.state = registers.take(lane);
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! From claims to a verdict: the policy's requirements and images.
+
+use nitrotpm_eventlog::SecureBootState;
+use nitrotpm_pcr::PcrIndex;
+
+use crate::claims::Claims;
+use crate::outcome::{Check, Outcome, Reason, Warning};
+use crate::policy::{Image, Policy};
+
+/// Every code of a reason for which authentic evidence is refused.
+pub const REFUSAL_CODES: &[&str] = &[
+    "document.missing",
+    "event_log.missing",
+    "image.build-too-old",
+    "image.revoked",
+    "instance.not-accepted",
+    "instance.unknown",
+    "pcr.mismatch",
+    "pcr.not-authenticated",
+    "quote.missing",
+    "secure_boot.disabled",
+    "secure_boot.unknown",
+];
+
+/// Every code of a warning.
+pub const WARNING_CODES: &[&str] = &[
+    "event_log.not-covered",
+    "freshness.nonce-not-checked",
+    "freshness.nonce-short",
+    "image.captured",
+    "ima_log.not-appraised",
+    "policy.pcr4-without-pcr12",
+    "policy.pcr7-secure-boot-off",
+    "policy.platform-pcrs-only",
+    "policy.unstable-pcr",
+    "quote.bank-not-relied-on",
+    "quote.clock-not-safe",
+    "quote.key-attributes-unknown",
+];
+
+/// What a policy says of claims. Only [`appraise`] makes one.
+#[derive(Clone, Debug)]
+pub struct Appraisal {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) image: Option<MatchedImage>,
+}
+
+/// The image that the evidence is of.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct MatchedImage {
+    /// Its name in the policy.
+    pub name: String,
+    /// Its build number, if the policy gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<u64>,
+    /// Where its reference values come from: `predicted`, `captured` or `unstated`.
+    pub provenance: &'static str,
+}
+
+impl Appraisal {
+    /// Whether every requirement holds.
+    #[must_use]
+    pub fn is_affirmed(&self) -> bool {
+        self.reasons.is_empty() && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
+    }
+}
+
+/// Holds claims against a policy. Every requirement is looked at, so that a refusal names everything that is wrong.
+#[must_use]
+pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
+    let mut appraisal =
+        Appraisal { checks: Vec::new(), reasons: Vec::new(), warnings: crate::lint::warnings(policy), image: None };
+    let require = policy.require();
+    let presence = [
+        (
+            "policy.document",
+            require.document,
+            claims.document().is_some(),
+            "document.missing",
+            "the policy requires an AWS-signed NitroTPM document and the evidence has none; collect it on the instance",
+        ),
+        (
+            "policy.quote",
+            require.quote,
+            !claims.quotes().is_empty(),
+            "quote.missing",
+            "the policy requires a TPM quote and the evidence has none",
+        ),
+        (
+            "policy.event_log",
+            require.event_log,
+            claims.event_log().is_some(),
+            "event_log.missing",
+            "the policy requires an event log and the evidence has none; collect binary_bios_measurements with it",
+        ),
+    ];
+    for (id, required, present, code, message) in presence {
+        let failure = (!present).then(|| Reason::new(code, message));
+        appraisal.require(id, required, failure);
+    }
+    let secure_boot = match claims.secure_boot() {
+        Some(SecureBootState::Enabled) => None,
+        Some(SecureBootState::Disabled) => Some(Reason::new(
+            "secure_boot.disabled",
+            "the policy requires Secure Boot and the event log shows that it was off; enrol PK, KEK and db",
+        )),
+        Some(SecureBootState::Unknown { reason }) => Some(Reason::new(
+            "secure_boot.unknown",
+            format!("the policy requires Secure Boot, and the event log does not show its state: {reason}"),
+        )),
+        None => Some(Reason::new(
+            "secure_boot.unknown",
+            "the policy requires Secure Boot, and the evidence has no event log to show its state; collect it",
+        )),
+    };
+    appraisal.require("policy.secure_boot", require.secure_boot, secure_boot);
+    let instance = (!require.instance_ids.is_empty()).then(|| match claims.instance_id() {
+        Some(id) if require.instance_ids.iter().any(|accepted| accepted == id) => None,
+        Some(id) => {
+            Some(Reason::new("instance.not-accepted", format!("instance {id} is none of those the policy accepts")))
+        }
+        None => Some(Reason::new(
+            "instance.unknown",
+            "the policy names instances, and neither a document nor an enrolment record says which one this is",
+        )),
+    });
+    appraisal.require("policy.instance", instance.is_some(), instance.flatten());
+    appraisal.image(claims, policy);
+    appraisal
+}
+
+impl Appraisal {
+    fn require(&mut self, id: &'static str, required: bool, failure: Option<Reason>) {
+        self.checks.push(match (required, failure) {
+            (false, _) => Check::not_applicable(id).detail("the policy does not ask for it"),
+            (true, None) => Check::pass(id),
+            (true, Some(reason)) => {
+                self.reasons.push(reason);
+                Check::fail(id)
+            }
+        });
+    }
+
+    /// An image matches as a whole or not at all.
+    fn image(&mut self, claims: &Claims<'_>, policy: &Policy) {
+        let id = "policy.image";
+        if policy.images().is_empty() {
+            self.checks.push(Check::not_applicable(id).detail("the policy names no image"));
+            return;
+        }
+        let compared: Vec<_> = policy.images().iter().map(|image| (image, differences(image, claims))).collect();
+        let matching = || compared.iter().filter(|(_, differences)| differences.is_empty()).map(|(image, _)| *image);
+        let too_old = |image: &Image| policy.require().minimum_build.is_some_and(|minimum| image.build < Some(minimum));
+        let reasons: Vec<Reason> = if let Some(revoked) = matching().find(|image| image.revoked.is_some()) {
+            let why = revoked.revoked.as_deref().unwrap_or_default();
+            vec![of_image(
+                revoked,
+                Reason::new("image.revoked", format!("image \"{}\" is revoked: {why}", revoked.name.escape_debug())),
+            )]
+        } else if let Some(image) = matching().find(|image| !too_old(image)) {
+            self.image = Some(MatchedImage {
+                name: image.name.clone(),
+                build: image.build,
+                provenance: image.provenance.name(),
+            });
+            if image.provenance == crate::policy::Provenance::Captured {
+                self.warnings.push(Warning::new(
+                    "image.captured",
+                    "the matching reference values were read from a running machine: they are as good as it was",
+                ));
+            }
+            Vec::new()
+        } else if let Some(old) = matching().next() {
+            let (build, minimum) = (old.build.unwrap_or(0), policy.require().minimum_build.unwrap_or(0));
+            vec![of_image(
+                old,
+                Reason::new(
+                    "image.build-too-old",
+                    format!(
+                        "image \"{}\" is build {build}; the policy accepts {minimum} and later",
+                        old.name.escape_debug()
+                    ),
+                ),
+            )]
+        } else {
+            // The nearest image explains most; the first of equals keeps the order of the policy.
+            compared
+                .into_iter()
+                .filter(|(image, _)| image.revoked.is_none() && !too_old(image))
+                .min_by_key(|(_, differences)| differences.len())
+                .map(|(image, differences)| differences.into_iter().map(|reason| of_image(image, reason)).collect())
+                .unwrap_or_default()
+        };
+        self.checks.push(match (&self.image, reasons.is_empty()) {
+            (Some(image), true) => Check::pass(id).detail(format!("\"{}\"", image.name.escape_debug())),
+            _ => Check::fail(id),
+        });
+        self.reasons.extend(reasons);
+    }
+}
+
+fn of_image(image: &Image, reason: Reason) -> Reason {
+    Reason { image: Some(image.name.clone()), ..reason }
+}
+
+/// What an image expects and the claims do not show, register by register.
+fn differences(image: &Image, claims: &Claims<'_>) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    for (bank, pcr, expected) in image.pcrs.iter() {
+        match claims.pcrs().get(bank, pcr) {
+            Some(found) if found == expected => {}
+            Some(found) => reasons.push(
+                Reason::new(
+                    "pcr.mismatch",
+                    format!(
+                        "PCR {pcr} ({}) of bank {bank} is not that of image \"{}\"",
+                        meaning(pcr),
+                        image.name.escape_debug()
+                    ),
+                )
+                .register(bank, pcr)
+                .values(expected, found),
+            ),
+            None => {
+                let mut reason = Reason::new(
+                    "pcr.not-authenticated",
+                    format!(
+                        "PCR {pcr} of bank {bank} is demanded by image \"{}\" and nothing signed in the evidence covers it",
+                        image.name.escape_debug()
+                    ),
+                )
+                .register(bank, pcr);
+                reason.expected = Some(expected.to_string());
+                reasons.push(reason);
+            }
+        }
+    }
+    reasons
+}
+
+/// What a register records, in a few words (TCG PC Client Platform Firmware Profile 1.06, section 3.3.4, and what
+/// systemd and GRUB document).
+pub(crate) const fn meaning(pcr: PcrIndex) -> &'static str {
+    match pcr.get() {
+        0 => "firmware code",
+        1 => "firmware configuration",
+        2 => "option ROM code",
+        3 => "option ROM configuration",
+        4 => "boot loader and kernel images",
+        5 => "boot loader configuration and partition table",
+        6 => "host platform events",
+        7 => "Secure Boot state and keys",
+        8 => "boot loader commands and kernel command line",
+        9 => "files read by the boot loader, kernel command line and initrd",
+        10 => "files measured by IMA",
+        11 => "unified kernel image sections and boot phases",
+        12 => "kernel command line overrides and credentials",
+        13 => "system extensions",
+        14 => "shim's machine owner keys",
+        15 => "system identity",
+        16 => "debug",
+        17..=22 => "dynamic launch",
+        _ => "application",
+    }
+}

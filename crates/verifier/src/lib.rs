@@ -1,0 +1,99 @@
+//! Verifies what a NitroTPM instance says about its boot.
+//!
+//! The verifier of RFC 9334 as a library: evidence, policy, trust, nonce and clock go in, an attestation result comes
+//! out. It needs no TPM, no C TPM library, no network, no file and no clock of its own.
+//!
+//! ```
+//! use nitrotpm_verifier::{Clock, Nonce, NonceExpectation, Policy, Request, Trust, UnixTime, verify};
+//!
+//! # fn run(evidence: &[u8], policy: &[u8], nonce: &[u8], now: UnixTime) -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = Policy::from_toml(policy)?;
+//! let nonce = Nonce::new(nonce)?;
+//! let request = Request::new(NonceExpectation::Expected(&nonce), Clock::Live(now));
+//! let result = verify(evidence, &policy, &Trust::aws(), &request);
+//! println!("{}", result.to_json());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # One way
+//! [`verify`] walks through the steps below. Each step is a type that only the step before can make, so a verdict that
+//! skips a check does not compile:
+//!
+//! | step | type | what it gives |
+//! |---|---|---|
+//! | parsed | [`Evidence`] | bytes, nothing that may be believed |
+//! | authenticated | [`AuthenticatedEvidence`], by [`authenticate`] | nothing yet |
+//! | replayed | [`ReplayedEvidence`], by [`AuthenticatedEvidence::replay`] | [`Claims`] |
+//! | appraised | [`Appraisal`], by [`appraise`] | a verdict |
+//! | result | [`AttestationResult`] | the verdict with all that led to it |
+//!
+//! ```compile_fail
+//! // Claims come from replayed evidence only.
+//! fn skip(authenticated: nitrotpm_verifier::AuthenticatedEvidence<'_>) {
+//!     let _ = authenticated.claims();
+//! }
+//! ```
+//! ```compile_fail
+//! // PCR values that somebody made up are not claims.
+//! fn forge(policy: &nitrotpm_verifier::Policy, pcrs: nitrotpm_verifier::PcrValues) {
+//!     let _ = nitrotpm_verifier::appraise(&pcrs, policy);
+//! }
+//! ```
+//! ```compile_fail
+//! // Nobody makes an appraisal by hand.
+//! let _ = nitrotpm_verifier::Appraisal { checks: vec![], reasons: vec![], warnings: vec![], image: None };
+//! ```
+
+mod appraise;
+mod authenticate;
+mod claims;
+mod enrolment;
+mod error;
+mod evidence;
+mod lint;
+mod outcome;
+mod policy;
+mod replay;
+mod result;
+mod trust;
+
+pub use appraise::{Appraisal, MatchedImage, REFUSAL_CODES, WARNING_CODES, appraise};
+pub use authenticate::{AuthenticatedEvidence, Binding, Request, authenticate};
+pub use claims::{Claims, ClaimsReport, DocumentReport, QuoteReport};
+pub use enrolment::{ENROLMENT_SCHEMA, Enrolment, EnrolmentError};
+pub use error::{DocumentQuoteMismatch, Rejection, VerifyError};
+pub use evidence::{EVIDENCE_SCHEMA, Evidence, EvidenceError, QuoteBytes};
+pub use lint::warnings as lint;
+pub use nitrotpm_eventlog::SecureBootState;
+pub use nitrotpm_freshness::{Clock, Nonce, NonceError, NonceExpectation, UnixTime};
+pub use nitrotpm_nitro_document::{TrustRoots, VerifiedDocument};
+pub use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
+pub use nitrotpm_quote::{AttestationKey, ClockInfo, SignedQuote};
+pub use nitrotpm_signature::Backend;
+pub use outcome::{Check, Outcome, Reason, Warning};
+pub use policy::{Image, POLICY_SCHEMA, Policy, PolicyError, Provenance, Requirements};
+pub use replay::{ReplayedEvidence, ReplayedLog};
+pub use result::{AttestationResult, RESULT_SCHEMA, Verdict};
+pub use trust::Trust;
+
+/// From bytes to verdict.
+///
+/// `evidence` is a bundle in JSON (schema `nitrotpm.evidence/1`). Errors become an `invalid` result with their reason:
+/// there is no outcome in which evidence that could not be verified is anything else.
+#[must_use]
+pub fn verify(evidence: &[u8], policy: &Policy, trust: &Trust, request: &Request<'_>) -> AttestationResult {
+    let digest = evidence::sha256(evidence);
+    let rejected = |rejection: &Rejection| AttestationResult::rejected(digest, policy, request.clock, rejection);
+    let bundle = match Evidence::from_json(evidence) {
+        Ok(bundle) => bundle,
+        Err(error) => return rejected(&error.into()),
+    };
+    match authenticate(&bundle, trust, request, policy.max_age()).and_then(AuthenticatedEvidence::replay) {
+        Ok(replayed) => {
+            let claims = replayed.claims();
+            AttestationResult::appraised(digest, policy, request.clock, &claims, appraise(&claims, policy))
+        }
+        Err(rejection) => rejected(&rejection),
+    }
+}

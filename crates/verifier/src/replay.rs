@@ -1,0 +1,140 @@
+//! From authenticated to replayed evidence: the event log must give the signed PCRs.
+
+use std::collections::BTreeMap;
+
+use nitrotpm_eventlog::{EventLog, LogError, ParseOptions, ReplayedLog as LogReplay, SecureBootState};
+use nitrotpm_pcr::{Bank, PcrIndex, PcrValues};
+
+use crate::authenticate::AuthenticatedEvidence;
+use crate::claims::Claims;
+use crate::error::{Rejection, VerifyError};
+use crate::outcome::Check;
+
+/// The last of the registers that only firmware, boot loaders and the kernel's boot stub extend: these must replay.
+///
+/// The running system goes on extending the others (10 IMA, 11 boot phases, 12 to 15 whatever it likes), and the
+/// firmware's log does not hold those events.
+const LAST_BOOT_REGISTER: u8 = 9;
+
+/// Authenticated evidence whose event log, if it has one, reproduces the signed PCRs.
+///
+/// Only [`AuthenticatedEvidence::replay`] makes one, and only this gives [`Claims`].
+#[derive(Debug)]
+pub struct ReplayedEvidence<'e> {
+    pub(crate) authenticated: AuthenticatedEvidence<'e>,
+    pub(crate) log: Option<ReplayedLog>,
+}
+
+/// What the event log shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayedLog {
+    /// The registers whose signed values the log reproduces, by bank.
+    pub covered: BTreeMap<&'static str, Vec<u8>>,
+    /// The registers with events whose signed values are others: something that is not in the log was extended later.
+    pub not_covered: BTreeMap<&'static str, Vec<u8>>,
+    /// The state of Secure Boot.
+    pub secure_boot: SecureBootState,
+}
+
+impl<'e> AuthenticatedEvidence<'e> {
+    /// Replays the event log, in every bank that it shares with the signed PCRs.
+    ///
+    /// # Errors
+    /// A [`Rejection`] where the log cannot be read, shares no bank, or does not give the signed value of one of PCR 0
+    /// to 9. Evidence without a log passes: whether one is required is the policy's business.
+    pub fn replay(mut self) -> Result<ReplayedEvidence<'e>, Rejection> {
+        let Some(bytes) = &self.evidence.event_log else {
+            self.checks.push(Check::not_applicable("event_log.replay").detail("the evidence has no event log"));
+            return Ok(ReplayedEvidence { authenticated: self, log: None });
+        };
+        let parsed = EventLog::parse(bytes, &ParseOptions::default()).and_then(|log| log.replay_all());
+        let replayed = match parsed {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                self.checks.push(Check::fail("event_log.structure"));
+                return Err(Rejection { checks: self.checks, errors: vec![VerifyError::Log(error)] });
+            }
+        };
+        self.checks.push(Check::pass("event_log.structure"));
+        match confirm(&replayed, &self.pcrs) {
+            Ok(log) => {
+                self.checks.push(Check::pass("event_log.replay").detail(describe(&log.covered)));
+                Ok(ReplayedEvidence { authenticated: self, log: Some(log) })
+            }
+            Err(errors) => {
+                self.checks.push(Check::fail("event_log.replay"));
+                Err(Rejection { checks: self.checks, errors })
+            }
+        }
+    }
+}
+
+impl ReplayedEvidence<'_> {
+    /// What the evidence shows.
+    #[must_use]
+    pub const fn claims(&self) -> Claims<'_> {
+        Claims::new(self)
+    }
+}
+
+fn confirm(replayed: &LogReplay<'_>, signed: &PcrValues) -> Result<ReplayedLog, Vec<VerifyError>> {
+    let shared: Vec<Bank> = signed.banks().filter(|bank| replayed.bank(*bank).is_some()).collect();
+    if shared.is_empty() {
+        let names = |banks: Vec<&str>| if banks.is_empty() { "none".to_owned() } else { banks.join(", ") };
+        return Err(vec![VerifyError::LogBankMissing {
+            log: names(replayed.banks().iter().map(|bank| bank.bank().name()).collect()),
+            authenticated: names(signed.banks().map(Bank::name).collect()),
+        }]);
+    }
+    let mut requested = Vec::new();
+    let mut not_covered = BTreeMap::<_, Vec<u8>>::new();
+    for (bank, pcr, value) in signed.iter().filter(|(bank, _, _)| shared.contains(bank)) {
+        let register = replayed.bank(bank).map(|bank| bank.register(pcr));
+        let reproduced = register.is_some_and(|register| register.value() == Some(*value));
+        let has_events = register.is_some_and(|register| register.has_events());
+        if pcr.get() <= LAST_BOOT_REGISTER || (has_events && reproduced) {
+            requested.push((bank, pcr));
+        } else if has_events {
+            not_covered.entry(bank.name()).or_default().push(pcr.get());
+        }
+    }
+    let confirmed = replayed.confirm(signed, requested.iter().copied()).map_err(replay_errors)?;
+    Ok(ReplayedLog { covered: by_bank(confirmed.confirmed()), not_covered, secure_boot: confirmed.secure_boot() })
+}
+
+fn replay_errors(error: LogError) -> Vec<VerifyError> {
+    match error {
+        LogError::Mismatch { mismatches } => {
+            mismatches.into_iter().map(|mismatch| VerifyError::ReplayMismatch(Box::new(mismatch))).collect()
+        }
+        error => vec![VerifyError::Log(error)],
+    }
+}
+
+fn by_bank(registers: &[(Bank, PcrIndex)]) -> BTreeMap<&'static str, Vec<u8>> {
+    let mut banks = BTreeMap::<_, Vec<u8>>::new();
+    for (bank, pcr) in registers {
+        banks.entry(bank.name()).or_default().push(pcr.get());
+    }
+    banks
+}
+
+/// `sha384: PCR 0-9, 11; sha256: …`
+fn describe(banks: &BTreeMap<&'static str, Vec<u8>>) -> String {
+    let describe = |(bank, pcrs): (&&str, &Vec<u8>)| format!("{bank}: PCR {}", ranges(pcrs));
+    banks.iter().map(describe).collect::<Vec<_>>().join("; ")
+}
+
+/// `0-9, 11` for an ascending list.
+fn ranges(numbers: &[u8]) -> String {
+    let runs = numbers.chunk_by(|a, b| a.checked_add(1) == Some(*b));
+    let runs: Vec<String> = runs
+        .filter_map(|run| match run {
+            [] => None,
+            [one] => Some(one.to_string()),
+            [first, .., last] => Some(format!("{first}-{last}")),
+        })
+        .collect();
+    runs.join(", ")
+}
