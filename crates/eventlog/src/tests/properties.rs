@@ -164,6 +164,8 @@ fn use_everything(bytes: &[u8]) {
 
 /// Walks into what was decoded and shows it: nothing shown has a character that is more than text.
 fn use_decoded(decoded: Decoded<'_>) {
+    let summary = decoded.to_string();
+    assert!(!summary.chars().any(crate::text::is_hidden), "{summary:?}");
     let shown = match decoded {
         Decoded::Variable(variable) => {
             let entry = variable.authority_entry().and_then(|entry| entry.certificate_subject());
