@@ -2,6 +2,7 @@
 
 mod corpus;
 mod document_corpus;
+mod emulator;
 mod eventlog_cel;
 mod eventlog_claims;
 mod eventlog_corpus;
