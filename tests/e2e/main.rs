@@ -10,6 +10,7 @@ mod attacks_quote;
 mod bundles;
 mod corpus;
 mod document_corpus;
+mod emulator;
 mod eventlog_cel;
 mod eventlog_claims;
 mod eventlog_corpus;
