@@ -1,8 +1,11 @@
 //! Finds the programs that tests need, so that such a test is skipped in the open when one is missing, never passed.
 //!
-//! Sets `cfg(swtpm)` and `cfg(tpm2_tools)` when the programs are in the path.
+//! Sets `cfg(swtpm)` and `cfg(tpm2_tools)` when the programs are in the path, and `cfg(fuse)` where file systems can be
+//! mounted by FUSE.
 
 use std::env;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -30,5 +33,21 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
+    println!("cargo::rustc-check-cfg=cfg(fuse)");
+    if can_mount() {
+        println!("cargo::rustc-cfg=fuse");
+    }
     ExitCode::SUCCESS
+}
+
+/// The device, and either the capability to mount (CAP_SYS_ADMIN, bit 21) or the program that has it.
+fn can_mount() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let capable = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default();
+    let helper = env::var_os("PATH")
+        .iter()
+        .flat_map(|path| env::split_paths(path).collect::<Vec<_>>())
+        .any(|folder| folder.join("fusermount3").is_file());
+    Path::new("/dev/fuse").exists() && (capable & (1 << 21) != 0 || helper)
 }

@@ -11,3 +11,4 @@ mod fixtures;
 mod quote_corpus;
 mod quote_peers;
 mod reason_codes;
+mod uefi_files;

@@ -15,7 +15,7 @@ use crate::documents::{DeviceClock, Documents};
 use crate::ek::{self, EkKind, EkPublic};
 use crate::self_test;
 use crate::state::StateDir;
-use crate::transport::TcpTransport;
+use crate::transport::{FuseTransport, PtyTransport, TcpTransport, UnixTransport};
 use crate::{EmulatorError, Fault};
 
 /// How a NitroTPM is to be started.
@@ -24,6 +24,9 @@ pub struct NitroTpmBuilder {
     state: Option<PathBuf>,
     swtpm: Option<OsString>,
     tcp: Option<u16>,
+    unix: Option<PathBuf>,
+    pty: Option<PathBuf>,
+    fuse: Option<PathBuf>,
     region: Option<String>,
     module_id: Option<String>,
     clock: DeviceClock,
@@ -50,6 +53,28 @@ impl NitroTpmBuilder {
     #[must_use]
     pub const fn tcp_port(mut self, port: u16) -> Self {
         self.tcp = Some(port);
+        self
+    }
+
+    /// Offers the TPM on a Unix socket too.
+    #[must_use]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix = Some(path.into());
+        self
+    }
+
+    /// Offers the TPM on a pseudo terminal too; `path` becomes a symbolic link to it.
+    #[must_use]
+    pub fn pty(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pty = Some(path.into());
+        self
+    }
+
+    /// Offers the TPM as a file that behaves as /dev/tpm0 does, by FUSE: `path` is created where it is not there. Needs
+    /// /dev/fuse, and root or fusermount3.
+    #[must_use]
+    pub fn fuse(mut self, path: impl Into<PathBuf>) -> Self {
+        self.fuse = Some(path.into());
         self
     }
 
@@ -106,7 +131,10 @@ impl NitroTpmBuilder {
         self_test::run(&mut backend)?;
         let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults)?));
         let tcp = TcpTransport::start(self.tcp, &device)?;
-        Ok(NitroTpm { tcp, device, directory, _temporary: temporary })
+        let unix = self.unix.map(|path| UnixTransport::start(&path, &device)).transpose()?;
+        let pty = self.pty.map(|path| PtyTransport::start(&path, &device)).transpose()?;
+        let fuse = self.fuse.map(|path| FuseTransport::start(&path, &device)).transpose()?;
+        Ok(NitroTpm { _fuse: fuse, _pty: pty, _unix: unix, tcp, device, directory, _temporary: temporary })
     }
 }
 
@@ -120,6 +148,9 @@ impl NitroTpmBuilder {
 /// ```
 pub struct NitroTpm {
     // Dropped in this order: no client is left when the TPM ends, no TPM when its directory goes.
+    _fuse: Option<FuseTransport>,
+    _pty: Option<PtyTransport>,
+    _unix: Option<UnixTransport>,
     tcp: TcpTransport,
     device: Arc<SharedDevice>,
     directory: PathBuf,

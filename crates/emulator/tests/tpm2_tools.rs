@@ -23,10 +23,36 @@ fn tool(tcti: &str, directory: &Path, line: &str) -> String {
 
 #[test]
 #[cfg_attr(not(all(swtpm, tpm2_tools)), ignore = "swtpm or tpm2-tools are not there: apt-get install swtpm tpm2-tools")]
-fn extend_quote_and_check_over_tcp() {
+fn the_tools_work_over_tcp() {
     let tpm = NitroTpm::start().unwrap();
+    use_the_tools(&tpm, &tpm.tcti());
+}
+
+#[test]
+#[cfg_attr(
+    not(all(swtpm, tpm2_tools, fuse)),
+    ignore = "swtpm, tpm2-tools or FUSE are not there: apt-get install swtpm tpm2-tools fuse3"
+)]
+fn the_tools_work_over_the_device_file() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tpm0");
+    let tpm = NitroTpm::builder().fuse(&path).start().unwrap();
+    use_the_tools(&tpm, &format!("device:{}", path.display()));
+}
+
+#[test]
+#[cfg_attr(not(all(swtpm, tpm2_tools)), ignore = "swtpm or tpm2-tools are not there: apt-get install swtpm tpm2-tools")]
+fn the_tools_work_over_the_terminal() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tpm0");
+    let tpm = NitroTpm::builder().pty(&path).start().unwrap();
+    use_the_tools(&tpm, &format!("device:{}", path.display()));
+}
+
+/// Quotes, credentials and NV indices.
+fn use_the_tools(tpm: &NitroTpm, tcti: &str) {
     let directory = tempfile::tempdir().unwrap();
-    let run = |line: &str| tool(&tpm.tcti(), directory.path(), line);
+    let run = |line: &str| tool(tcti, directory.path(), line);
     let digest = "11".repeat(48);
     run(&format!("tpm2_pcrextend 4:sha384={digest}"));
     let index = PcrIndex::new(4).unwrap();
@@ -40,6 +66,23 @@ fn extend_quote_and_check_over_tcp() {
     run("tpm2_createak -C ek.ctx -c ak.ctx -G ecc -g sha256 -s ecdsa -u ak.pub -n ak.name");
     run("tpm2_quote -c ak.ctx -l sha384:0,4,7 -q 0102030405060708 -m q.msg -s q.sig -o q.pcrs -g sha256");
     run("tpm2_checkquote -u ak.pub -m q.msg -s q.sig -f q.pcrs -q 0102030405060708 -g sha256");
+    std::fs::write(directory.path().join("secret"), b"a secret of the verifier").unwrap();
+    let name = std::fs::read(directory.path().join("ak.name")).unwrap();
+    let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    run(&format!("tpm2_makecredential -u ek.pub -s secret -n {name} -o credential"));
+    run("tpm2_startauthsession --policy-session -S session.ctx");
+    run("tpm2_policysecret -S session.ctx -c e");
+    run("tpm2_activatecredential -c ak.ctx -C ek.ctx -i credential -o activated -P session:session.ctx");
+    run("tpm2_flushcontext session.ctx");
+    let activated = std::fs::read(directory.path().join("activated")).unwrap();
+    assert_eq!(activated, b"a secret of the verifier");
+    run("tpm2_nvdefine 0x1800001 -C o -s 8192 -a authread|authwrite -p secret");
+    run("tpm2_nvwrite 0x1800001 -P secret --offset 6000 -i q.msg");
+    let length = std::fs::metadata(directory.path().join("q.msg")).unwrap().len();
+    run(&format!("tpm2_nvread 0x1800001 -P secret --offset 6000 -s {length} -o back"));
+    let read = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
+    assert_eq!(read("back"), read("q.msg"));
+    run("tpm2_nvundefine 0x1800001 -C o");
     tpm.reset().unwrap();
     assert!(tpm.pcrs(Bank::Sha384).unwrap().get(Bank::Sha384, index).unwrap().is_zero());
 }

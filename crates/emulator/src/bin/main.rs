@@ -44,6 +44,15 @@ struct Run {
     /// [default: two free ports]
     #[arg(long, value_name = "PORT")]
     tcp: Option<u16>,
+    /// Offer the TPM as a file that behaves as /dev/tpm0 does (FUSE)
+    #[arg(long, value_name = "PATH")]
+    fuse: Option<PathBuf>,
+    /// Offer the TPM on a pseudo terminal; PATH becomes a symbolic link to it
+    #[arg(long, value_name = "PATH")]
+    pty: Option<PathBuf>,
+    /// Offer the TPM on a Unix socket
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
     /// The module id in documents: i-<8 to 17 hexadecimal digits>-tpm<16 hexadecimal digits> [default: made up once]
     #[arg(long, value_name = "ID")]
     module_id: Option<String>,
@@ -106,6 +115,15 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
     if let Some(port) = run.tcp {
         builder = builder.tcp_port(port);
     }
+    if let Some(path) = &run.fuse {
+        builder = builder.fuse(path);
+    }
+    if let Some(path) = &run.pty {
+        builder = builder.pty(path);
+    }
+    if let Some(path) = &run.unix {
+        builder = builder.unix(path);
+    }
     let tpm = builder.start()?;
     match tpm.write_ek_public() {
         Ok(()) => {}
@@ -122,6 +140,9 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         "root": tpm.directory().join("root.pem"),
         "tcti": tpm.tcti(),
         "tcp": tpm.tcp_port(),
+        "fuse": run.fuse,
+        "pty": run.pty,
+        "unix": run.unix,
     });
     let mut output = io::stdout();
     if let Err(error) = writeln!(output, "{ready}").and_then(|()| output.flush()) {

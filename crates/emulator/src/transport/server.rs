@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,11 +42,9 @@ impl Connection for UnixStream {
 }
 
 /// A listener of either kind.
-pub(crate) trait Listener: Send + 'static {
+pub(crate) trait Listener: AsFd + Send + 'static {
     type Connection: Connection;
     fn next(&self) -> io::Result<Self::Connection>;
-    /// Makes a connection, so that a thread that waits for one goes on.
-    fn wake(&self) -> io::Result<Box<dyn FnOnce() + Send>>;
 }
 
 impl Listener for TcpListener {
@@ -53,20 +52,12 @@ impl Listener for TcpListener {
     fn next(&self) -> io::Result<TcpStream> {
         self.accept().map(|(stream, _)| stream)
     }
-    fn wake(&self) -> io::Result<Box<dyn FnOnce() + Send>> {
-        let address = self.local_addr()?;
-        Ok(Box::new(move || drop(TcpStream::connect(address))))
-    }
 }
 
 impl Listener for UnixListener {
     type Connection = UnixStream;
     fn next(&self) -> io::Result<UnixStream> {
         self.accept().map(|(stream, _)| stream)
-    }
-    fn wake(&self) -> io::Result<Box<dyn FnOnce() + Send>> {
-        let address = self.local_addr()?;
-        Ok(Box::new(move || drop(UnixStream::connect_addr(&address))))
     }
 }
 
@@ -76,7 +67,7 @@ type Open<C> = Arc<Mutex<BTreeMap<u64, (C, Option<JoinHandle<()>>)>>>;
 pub(crate) struct Server<C: Connection> {
     stopping: Arc<AtomicBool>,
     open: Open<C>,
-    wake: Option<Box<dyn FnOnce() + Send>>,
+    listener: OwnedFd,
     acceptor: Option<JoinHandle<()>>,
 }
 
@@ -88,13 +79,13 @@ impl<C: Connection> Server<C> {
     {
         let stopping = Arc::new(AtomicBool::new(false));
         let open: Open<C> = Arc::default();
-        let wake = listener.wake()?;
+        let socket = listener.as_fd().try_clone_to_owned()?;
         let serve = Arc::new(serve);
         let acceptor = thread::Builder::new().name("accept".into()).spawn({
             let (stopping, open) = (Arc::clone(&stopping), Arc::clone(&open));
             move || accept(&listener, &stopping, &open, &serve)
         })?;
-        Ok(Self { stopping, open, wake: Some(wake), acceptor: Some(acceptor) })
+        Ok(Self { stopping, open, listener: socket, acceptor: Some(acceptor) })
     }
 }
 
@@ -139,9 +130,8 @@ fn accept<L: Listener>(
 impl<C: Connection> Drop for Server<C> {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        if let Some(wake) = self.wake.take() {
-            wake();
-        }
+        // The thread that waits for a connection gets an error instead.
+        let _ = rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both);
         if let Some(acceptor) = self.acceptor.take() {
             let _ = acceptor.join();
         }
