@@ -19,6 +19,7 @@ mod eventlog_diff;
 mod eventlog_ima;
 mod fixtures;
 mod mutations;
+mod predict_corpus;
 mod quote_corpus;
 mod quote_peers;
 mod reason_codes;
