@@ -380,6 +380,21 @@ fn q15_clock_and_firmware_are_reported_and_the_clock_never_goes_back() {
 }
 
 #[test]
+fn q15_quotes_of_two_boots_are_not_one_machine() {
+    let bench = Workbench::new();
+    let info = |reset_count| ClockInfo { clock: 1000, reset_count, restart_count: 0, safe: true };
+    let second_after = |resets| {
+        twin(&bench).with(|case| {
+            case.evidence.quotes[0] = bench.quote(|quote| quote.clock_info = info(7));
+            case.evidence.quotes.push(bench.quote(|quote| quote.clock_info = info(resets)));
+        })
+    };
+    second_after(7).accept();
+    let result = second_after(8).reject("quote.boots-differ");
+    assert_eq!(result.reasons()[0].quote, Some(1));
+}
+
+#[test]
 fn every_quote_of_the_evidence_is_verified() {
     let bench = Workbench::new();
     let twin = twin(&bench).with(|case| {

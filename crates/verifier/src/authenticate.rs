@@ -157,6 +157,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                 // Quotes by two keys may be of two machines: the key of the first is that of all.
                 candidates = std::slice::from_ref(vouched);
                 self.agree(index, document.as_ref(), &quote, vouched)?;
+                self.same_boot(index, quotes.first(), &quote)?;
                 if vouched.binding != Binding::Document {
                     merge(&mut pcrs, quote.values());
                 }
@@ -234,14 +235,19 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             })?),
             None => None,
         };
+        // A key that is both enrolled and pinned is held to its record.
         let given = trust
-            .pinned
+            .enrolments
             .iter()
-            .map(|key| Vouched { key: key.clone(), binding: Binding::Pinned, enrolment: None })
-            .chain(trust.enrolments.iter().map(|enrolment| Vouched {
+            .map(|enrolment| Vouched {
                 key: enrolment.attestation_key().clone(),
                 binding: Binding::Enrolled,
                 enrolment: Some(enrolment),
+            })
+            .chain(trust.pinned.iter().map(|key| Vouched {
+                key: key.clone(),
+                binding: Binding::Pinned,
+                enrolment: None,
             }));
         let bound = document.and_then(VerifiedDocument::public_key).and_then(key_in_document).filter(|_| !explicit);
         let outcome = match presented {
@@ -386,6 +392,18 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                 Ok("the document carries the key and has the same PCRs")
             }
             Binding::Document => Err(VerifyError::NotBound { index }),
+        }
+    }
+
+    /// Registers of two boots do not belong together, though one key signed both.
+    fn same_boot(&mut self, index: usize, first: Option<&SignedQuote>, quote: &SignedQuote) -> Result<(), VerifyError> {
+        let found = quote.clock_info().reset_count;
+        match first.map(|first| first.clock_info().reset_count) {
+            Some(first) if first != found => {
+                self.checks.push(Check::fail("quote.clock").of_quote(index));
+                Err(VerifyError::BootsDiffer { index, found, first })
+            }
+            _ => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::evidence::sha256;
 use crate::outcome::{Check, Warning};
-use crate::replay::{ReplayedEvidence, ReplayedLog};
+use crate::replay::{ReplayedEvidence, ReplayedIma, ReplayedLog};
 
 /// The facts of one piece of evidence.
 ///
@@ -48,6 +48,12 @@ impl<'r> Claims<'r> {
     #[must_use]
     pub const fn event_log(&self) -> Option<&'r ReplayedLog> {
         self.evidence.log.as_ref()
+    }
+
+    /// What the IMA list shows.
+    #[must_use]
+    pub const fn ima(&self) -> Option<&'r ReplayedIma> {
+        self.evidence.ima.as_ref()
     }
 
     /// The state of Secure Boot, from events whose digests were recomputed; `None` without an event log.
@@ -109,11 +115,13 @@ impl<'r> Claims<'r> {
                 ),
             ));
         }
-        if authenticated.evidence.ima_log.is_some() {
-            warnings.push(Warning::new(
-                "ima_log.not-appraised",
-                "the evidence has an IMA list; this version neither replays nor appraises it",
-            ));
+        match &self.evidence.ima {
+            Some(ima) => warnings.extend(ima_warnings(ima)),
+            None if authenticated.evidence.ima_log.is_some() => warnings.push(Warning::new(
+                "ima_log.not-proven",
+                "the evidence has an IMA list, and PCR 10 is not signed: nothing is claimed from the list",
+            )),
+            None => {}
         }
         warnings
     }
@@ -152,8 +160,33 @@ impl<'r> Claims<'r> {
                 })
                 .collect(),
             replayed: self.event_log().map(|log| log.covered.clone()).unwrap_or_default(),
+            ima: self.ima().cloned(),
         }
     }
+}
+
+fn ima_warnings(ima: &ReplayedIma) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if ima.boot_aggregate == "differs" {
+        warnings.push(Warning::new(
+            "ima_log.boot-aggregate",
+            "the IMA list's first entry is not the hash of the signed PCR 0 to 9: something extended those after the \
+             kernel started",
+        ));
+    }
+    if ima.violations > 0 {
+        warnings.push(Warning::new(
+            "ima_log.violations",
+            format!("{} entries of the IMA list say that a file changed while it was measured", ima.violations),
+        ));
+    }
+    if ima.unproven > 0 {
+        warnings.push(Warning::new(
+            "ima_log.unproven",
+            format!("{} entries at the end of the IMA list are not proven by the signed PCR 10", ima.unproven),
+        ));
+    }
+    warnings
 }
 
 /// Registers in words: `PCR 11 (sha384), PCR 14 (sha384)`.
@@ -194,6 +227,9 @@ pub struct ClaimsReport {
     pub quotes: Vec<QuoteReport>,
     /// The registers whose signed values the event log reproduces, by bank.
     pub replayed: BTreeMap<&'static str, Vec<u8>>,
+    /// What the IMA list shows, where PCR 10 is signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ima: Option<ReplayedIma>,
 }
 
 impl Default for ClaimsReport {
@@ -210,6 +246,7 @@ impl Default for ClaimsReport {
             document: None,
             quotes: Vec::new(),
             replayed: BTreeMap::new(),
+            ima: None,
         }
     }
 }

@@ -80,6 +80,19 @@ pub enum VerifyError {
         /// Which quote, counting from 0.
         index: usize,
     },
+    /// Quotes of two boots.
+    #[error(
+        "quote {index} was made after {found} resets of the TPM and quote 0 after {first}: they are of two boots, and \
+         their registers do not belong together; collect them together"
+    )]
+    BootsDiffer {
+        /// Which quote, counting from 0.
+        index: usize,
+        /// Its reset count.
+        found: u32,
+        /// That of quote 0.
+        first: u32,
+    },
     /// A TPM clock that went backwards.
     #[error(
         "quote {index}: the TPM's {counter} is {found} and was {previous} in an earlier quote; the evidence is older \
@@ -152,6 +165,7 @@ impl VerifyError {
         "event_log.replay-mismatch",
         "evidence.document-quote-mismatch",
         "evidence.nothing-signed",
+        "quote.boots-differ",
         "quote.clock-backwards",
         "quote.key-missing",
         "quote.key-name-mismatch",
@@ -173,6 +187,7 @@ impl VerifyError {
             Self::EnrolmentInstanceMismatch { .. } => "enrolment.instance-mismatch",
             Self::DocumentQuoteMismatch(_) => "evidence.document-quote-mismatch",
             Self::NotBound { .. } => "quote.not-bound",
+            Self::BootsDiffer { .. } => "quote.boots-differ",
             Self::ClockBackwards { .. } => "quote.clock-backwards",
             Self::NothingSigned => "evidence.nothing-signed",
             Self::Log(error) => error.code(),
@@ -192,7 +207,10 @@ impl VerifyError {
             reason = reason.register(bank, pcr);
         }
         match self {
-            Self::Quote { index, .. } | Self::NotBound { index } | Self::ClockBackwards { index, .. } => {
+            Self::Quote { index, .. }
+            | Self::NotBound { index }
+            | Self::BootsDiffer { index, .. }
+            | Self::ClockBackwards { index, .. } => {
                 reason.quote = Some(*index);
             }
             Self::DocumentQuoteMismatch(mismatch) => {

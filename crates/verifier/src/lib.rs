@@ -73,7 +73,7 @@ pub use nitrotpm_quote::{AttestationKey, ClockInfo, SignedQuote};
 pub use nitrotpm_signature::Backend;
 pub use outcome::{Check, Outcome, Reason, Warning};
 pub use policy::{Image, POLICY_SCHEMA, Policy, PolicyError, Provenance, Requirements};
-pub use replay::{ReplayedEvidence, ReplayedLog};
+pub use replay::{ReplayedEvidence, ReplayedIma, ReplayedLog};
 pub use result::{AttestationResult, RESULT_SCHEMA, Verdict};
 pub use trust::Trust;
 

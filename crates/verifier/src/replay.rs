@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use nitrotpm_eventlog::ima::{BootAggregate, ConfirmedIma, ImaList};
 use nitrotpm_eventlog::{EventLog, LogError, ParseOptions, ReplayedLog as LogReplay, SecureBootState};
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues};
 
@@ -16,6 +17,9 @@ use crate::outcome::Check;
 /// firmware's log does not hold those events.
 const LAST_BOOT_REGISTER: u8 = 9;
 
+/// The register that the kernel extends with what IMA measures.
+const IMA_REGISTER: u8 = 10;
+
 /// The last of the registers that every firmware extends on every boot, if only with a separator (TCG PC Client Platform
 /// Firmware Profile 1.06, section 3.3.2.2).
 const LAST_FIRMWARE_REGISTER: u8 = 7;
@@ -27,6 +31,21 @@ const LAST_FIRMWARE_REGISTER: u8 = 7;
 pub struct ReplayedEvidence<'e> {
     pub(crate) authenticated: AuthenticatedEvidence<'e>,
     pub(crate) log: Option<ReplayedLog>,
+    pub(crate) ima: Option<ReplayedIma>,
+}
+
+/// What the IMA list shows.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct ReplayedIma {
+    /// Entries that the signed PCR 10 proves.
+    pub entries: usize,
+    /// Entries after those: measured after the evidence was signed, or invented. Nothing is claimed from them.
+    pub unproven: usize,
+    /// Proven entries that say that a file changed while it was measured.
+    pub violations: usize,
+    /// Whether the first entry is the hash of the signed PCR 0 to 9: `matches`, `differs`, `not-checkable`, `missing`.
+    pub boot_aggregate: &'static str,
 }
 
 /// What the event log shows.
@@ -48,31 +67,88 @@ impl<'e> AuthenticatedEvidence<'e> {
     ///
     /// # Errors
     /// A [`Rejection`] where the log cannot be read, shares no bank, does not give the signed value of one of PCR 0 to 9,
-    /// or shows that firmware never extended one of PCR 0 to 7. Evidence without a log passes: whether one is required is the policy's business.
+    /// or shows that firmware never extended one of PCR 0 to 7, and where no beginning of an IMA list gives the signed PCR
+    /// 10. Evidence without a log passes: whether one is required is the policy's business.
     pub fn replay(mut self) -> Result<ReplayedEvidence<'e>, Rejection> {
+        let log = self.replay_event_log()?;
+        let ima = self.replay_ima()?;
+        Ok(ReplayedEvidence { authenticated: self, log, ima })
+    }
+
+    /// Ends the walk at the last check.
+    fn reject(&mut self, errors: Vec<VerifyError>) -> Rejection {
+        Rejection { checks: std::mem::take(&mut self.checks), errors }
+    }
+
+    fn replay_event_log(&mut self) -> Result<Option<ReplayedLog>, Rejection> {
         let Some(bytes) = &self.evidence.event_log else {
             self.checks.push(Check::not_applicable("event_log.replay").detail("the evidence has no event log"));
-            return Ok(ReplayedEvidence { authenticated: self, log: None });
+            return Ok(None);
         };
         let parsed = EventLog::parse(bytes, &ParseOptions::default()).and_then(|log| log.replay_all());
         let replayed = match parsed {
             Ok(replayed) => replayed,
             Err(error) => {
                 self.checks.push(Check::fail("event_log.structure"));
-                return Err(Rejection { checks: self.checks, errors: vec![VerifyError::Log(error)] });
+                return Err(self.reject(vec![VerifyError::Log(error)]));
             }
         };
         self.checks.push(Check::pass("event_log.structure"));
         match confirm(&replayed, &self.pcrs) {
             Ok(log) => {
                 self.checks.push(Check::pass("event_log.replay").detail(describe(&log.covered)));
-                Ok(ReplayedEvidence { authenticated: self, log: Some(log) })
+                Ok(Some(log))
             }
             Err(errors) => {
                 self.checks.push(Check::fail("event_log.replay"));
-                Err(Rejection { checks: self.checks, errors })
+                Err(self.reject(errors))
             }
         }
+    }
+
+    /// Finds the beginning of the IMA list that gives the signed PCR 10, in every bank in which it is signed.
+    fn replay_ima(&mut self) -> Result<Option<ReplayedIma>, Rejection> {
+        let id = "ima_log.replay";
+        let Some(bytes) = &self.evidence.ima_log else {
+            self.checks.push(Check::not_applicable(id).detail("the evidence has no IMA list"));
+            return Ok(None);
+        };
+        let pcr10 = PcrIndex::new(IMA_REGISTER);
+        let banks: Vec<Bank> =
+            self.pcrs.iter().filter(|(_, pcr, _)| Some(*pcr) == pcr10).map(|(bank, _, _)| bank).collect();
+        let (Some(pcr), false) = (pcr10, banks.is_empty()) else {
+            self.checks.push(Check::not_applicable(id).detail("PCR 10, which would prove the IMA list, is not signed"));
+            return Ok(None);
+        };
+        let confirmed: Result<Vec<_>, LogError> = ImaList::parse(bytes)
+            .and_then(|list| banks.iter().map(|bank| list.confirm(&self.pcrs, *bank, pcr)).collect());
+        match confirmed
+            .map(|confirmed| confirmed.iter().map(|ima| summary(ima, &self.pcrs)).min_by_key(|ima| ima.entries))
+        {
+            Ok(replayed) => {
+                let detail = replayed.as_ref().map(|ima| format!("{} entries in {} banks", ima.entries, banks.len()));
+                self.checks.push(Check { detail, ..Check::pass(id) });
+                Ok(replayed)
+            }
+            Err(error) => {
+                self.checks.push(Check::fail(id));
+                Err(self.reject(vec![VerifyError::Log(error)]))
+            }
+        }
+    }
+}
+
+fn summary(confirmed: &ConfirmedIma<'_>, signed: &PcrValues) -> ReplayedIma {
+    ReplayedIma {
+        entries: confirmed.entries().len(),
+        unproven: confirmed.unproven(),
+        violations: confirmed.entries().iter().filter(|entry| entry.is_violation()).count(),
+        boot_aggregate: match confirmed.boot_aggregate(signed) {
+            BootAggregate::Matches { .. } => "matches",
+            BootAggregate::Differs => "differs",
+            BootAggregate::Missing => "missing",
+            _ => "not-checkable",
+        },
     }
 }
 

@@ -155,15 +155,17 @@ impl<'a> ConfirmedIma<'a> {
             Digest::new(name.parse().ok()?, digest.digest).ok()
         });
         let Some(expected) = algorithm else { return BootAggregate::NotCheckable };
+        // The kernel hashes the bank of the hash's own algorithm; where the TPM has none, SHA-256, then SHA-1 (Linux 5.8
+        // on, `ima_calc_boot_aggregate`). Only the first of these says by differing that the list is of another boot.
         let mut compared = false;
-        for bank in authenticated.banks() {
+        for bank in [expected.algorithm(), Bank::Sha256, Bank::Sha1] {
             for last in [9, 7] {
                 let registers: Option<Vec<_>> = PcrIndex::all()
                     .take_while(|index| index.get() <= last)
                     .map(|index| authenticated.get(bank, index).map(Digest::as_bytes))
                     .collect();
                 let Some(registers) = registers else { continue };
-                compared = true;
+                compared |= bank == expected.algorithm();
                 if hash(expected.algorithm(), &registers) == expected {
                     return BootAggregate::Matches { bank, last };
                 }
