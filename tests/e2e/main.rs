@@ -7,6 +7,7 @@ mod eventlog_claims;
 mod eventlog_corpus;
 mod eventlog_decode;
 mod eventlog_ima;
+mod eventlog_lanes;
 mod fixtures;
 mod quote_corpus;
 mod quote_peers;
