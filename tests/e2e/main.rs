@@ -17,6 +17,7 @@ mod eventlog_corpus;
 mod eventlog_decode;
 mod eventlog_diff;
 mod eventlog_ima;
+mod eventlog_lanes;
 mod fixtures;
 mod mutations;
 mod predict_corpus;
