@@ -6,10 +6,10 @@ use core::fmt;
 use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 
-use crate::explain::{Budget, Explanation};
 use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
 
-/// A register whose authenticated value is not the one that the log replays to.
+/// A register whose authenticated value is not the one that the log replays to. [`ReplayedLog::explain`] looks for the
+/// reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayMismatch {
@@ -23,36 +23,23 @@ pub struct ReplayMismatch {
     pub replayed: Digest,
     /// How many events the log has for the register.
     pub events: usize,
-    /// The one difference that would explain the value.
-    pub explanation: Explanation,
     /// Other banks in which the register was requested and does match, weakest first.
     pub agreeing_banks: Vec<Bank>,
 }
 
 impl fmt::Display for ReplayMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bank, pcr, expected, replayed, events, explanation, agreeing_banks } = self;
+        let Self { bank, pcr, expected, replayed, events, agreeing_banks } = self;
         write!(f, "PCR {pcr} of bank {bank} is {expected}, ")?;
         match events {
             0 => write!(f, "and the log has no event for it, so it should hold {replayed}")?,
             1 => write!(f, "and the one event that the log has for it gives {replayed}")?,
             _ => write!(f, "and the {events} events that the log has for it give {replayed}")?,
         }
-        write!(f, ": {explanation}")?;
         for (position, bank) in agreeing_banks.iter().enumerate() {
             write!(f, "{}{bank}", if position == 0 { "; it does match in bank " } else { ", " })?;
         }
         Ok(())
-    }
-}
-
-impl ReplayedLog<'_> {
-    /// The log of a TPM, ready to be compared: refuses what could never confirm anything.
-    fn check_comparable(&self) -> Result<(), LogError> {
-        if self.log().format() == Format::Ccel {
-            return Err(LogError::WrongFormat { found: Format::Ccel });
-        }
-        if self.log().events().any(|event| event.extends()) { Ok(()) } else { Err(LogError::NothingMeasured) }
     }
 }
 
@@ -65,7 +52,7 @@ impl<'a> ReplayedLog<'a> {
     /// [`Selection`](nitrotpm_pcr::Selection) fits.
     ///
     /// # Errors
-    /// - [`LogError::Mismatch`] with every register that differs.
+    /// - [`LogError::Mismatch`] with every register that differs; [`ReplayedLog::explain`] looks for the reason.
     /// - [`LogError::NotAuthenticated`] for a requested register without an authenticated value,
     ///   [`LogError::BankNotInLog`] for one of a bank that the log does not have, [`LogError::MissingDigest`] for one
     ///   with an event that lacks the bank's digest.
@@ -76,11 +63,47 @@ impl<'a> ReplayedLog<'a> {
         authenticated: &PcrValues,
         requested: impl IntoIterator<Item = (Bank, PcrIndex)>,
     ) -> Result<ConfirmedLog<'a>, LogError> {
-        self.check_comparable()?;
+        if self.log().format() == Format::Ccel {
+            return Err(LogError::WrongFormat { found: Format::Ccel });
+        }
+        self.compare(authenticated, requested)
+    }
+
+    /// Compares a CCEL log with the runtime measurement registers of an authenticated TDX report: every one given must
+    /// have exactly the value that the log replays to.
+    ///
+    /// `rtmrs` are numbers from 0 to 3 and values in SHA-384. In what is confirmed, [`Event::pcr`] is the number plus 1.
+    ///
+    /// # Errors
+    /// As [`ReplayedLog::confirm`]; [`LogError::WrongFormat`] for the log of a TPM, and [`LogError::NotAuthenticated`]
+    /// for a number above 3 or one that stands twice.
+    pub fn confirm_rtmrs(&self, rtmrs: &[(u8, Digest)]) -> Result<ConfirmedLog<'a>, LogError> {
+        let found = self.log().format();
+        if found != Format::Ccel {
+            return Err(LogError::WrongFormat { found });
+        }
+        let mut values = PcrValues::new();
+        for (number, value) in rtmrs {
+            let index = number.checked_add(1).filter(|index| *index <= 4).and_then(PcrIndex::new);
+            let inserted = index.is_some_and(|index| values.insert(index, *value).is_ok());
+            if !inserted {
+                let pcr = index.or(PcrIndex::all().next_back()).ok_or(LogError::NothingRequested)?;
+                return Err(LogError::NotAuthenticated { bank: value.algorithm(), pcr });
+            }
+        }
+        self.compare(&values, values.iter().map(|(bank, index, _)| (bank, index)))
+    }
+
+    fn compare(
+        &self,
+        authenticated: &PcrValues,
+        requested: impl IntoIterator<Item = (Bank, PcrIndex)>,
+    ) -> Result<ConfirmedLog<'a>, LogError> {
+        if !self.log().events().any(|event| event.extends()) {
+            return Err(LogError::NothingMeasured);
+        }
         let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
         let mut mismatches = Vec::new();
-        // All registers share one search, so that a hostile log cannot make it long.
-        let mut budget = Budget::new();
         for (bank, pcr) in requested {
             if confirmed.contains(&(bank, pcr)) {
                 continue;
@@ -93,9 +116,8 @@ impl<'a> ReplayedLog<'a> {
                 LogError::MissingDigest { bank, pcr, event, offset }
             })?;
             if replayed != expected {
-                let explanation = self.explain_within(pcr, &expected, &mut budget);
                 let (events, agreeing_banks) = (register.extends(), Vec::new());
-                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, explanation, agreeing_banks });
+                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, agreeing_banks });
             }
             confirmed.push((bank, pcr));
         }

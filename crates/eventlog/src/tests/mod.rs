@@ -2,8 +2,13 @@
 
 extern crate std;
 
+mod ccel;
+mod cel;
 mod claims;
+mod decoding;
+mod diffing;
 mod explaining;
+mod ima;
 mod parsing;
 mod payload;
 mod properties;
