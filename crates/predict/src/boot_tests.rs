@@ -340,6 +340,19 @@ fn what_was_not_seen_has_a_reason_and_no_value() {
     assert!(reason(&plain(&[&bytes]), 9).contains("5.1.0"));
 }
 
+/// A header can claim that a section has 4 GiB of zeros in memory: they are not hashed.
+#[test]
+fn r4_a_section_longer_than_its_file_is_not_measured() {
+    let bytes = uki("252");
+    let name = bytes.windows(8).position(|text| text == b".initrd\0").unwrap();
+    assert_eq!(reason(&plain(&[&bytes]), 11), "");
+    let mut altered = bytes;
+    altered[name + 8..][..4].copy_from_slice(&u32::MAX.to_le_bytes());
+    let prediction = plain(&[&altered]);
+    [9, 11].iter().for_each(|index| assert!(reason(&prediction, *index).contains(".initrd is longer")));
+    assert_ne!(pcr(&prediction, 4), "");
+}
+
 #[test]
 fn the_stub_needs_a_version() {
     let code =
@@ -432,4 +445,28 @@ fn nothing_to_do_is_an_error() {
     assert_eq!(Boot::new(&variables, &images).predict(&[]).unwrap_err().code(), "predict.no-bank");
     let damaged = SecureBootVariables { db: vec![1, 2, 3], ..SecureBootVariables::default() };
     assert_eq!(Boot::new(&damaged, &images).predict(&[B]).unwrap_err().code(), "predict.variable");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    /// Whatever is altered in an image, what comes out is a prediction or an error, in bounded time.
+    #[test]
+    fn altered_images_do_not_panic(
+        changes in proptest::collection::vec((0_usize..4096, proptest::prelude::any::<u8>()), 1..6),
+        signed: bool,
+        cut in 0_usize..400,
+    ) {
+        let authority = Authority::new("issuer", true);
+        let mut bytes = if signed { authority.issue("signer").sign(&uki("257")) } else { uki("257") };
+        bytes.truncate(bytes.len() - cut * usize::from(cut > 300));
+        for (offset, value) in changes {
+            // The headers, and what is at the end.
+            let end = bytes.len();
+            bytes[if offset < 2048 { offset } else { end - 1 - (offset - 2048) }] = value;
+        }
+        if let Ok(image) = PeImage::parse("test.efi", &bytes) {
+            let variables = if signed { enabled(&authority.certificate) } else { SecureBootVariables::default() };
+            let _ = Boot::new(&variables, &[image]).predict(&[B]);
+        }
+    }
 }

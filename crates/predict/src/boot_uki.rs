@@ -88,7 +88,7 @@ impl<'a> Plan<'a> {
                     let cause = format!("name of section {name}");
                     self.measure_named(11, EventType::IPL, Message::made(text), data.clone(), cause);
                     let cause = format!("section {name} of {}, {} bytes", uki.name(), section.virtual_size);
-                    self.measure_named(11, EventType::IPL, section.memory(), data, cause);
+                    self.measure_named(11, EventType::IPL, Message::file(section.content()), data, cause);
                 }
             }
             Err(reason) => self.unknown(&[11], reason),
@@ -184,7 +184,7 @@ impl<'a> Plan<'a> {
             return Ok(());
         }
         let Some(section) = uki.kernel() else { return Ok(()) };
-        if section.virtual_size > section.raw.len() {
+        if section.whole().is_none() {
             self.unknown(&[4], "the kernel is longer in memory than in the file");
             return Ok(());
         }

@@ -1,15 +1,14 @@
 //! What gets hashed, and hashing many of it in several banks side by side.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
 use std::thread;
 
-use nitrotpm_digest_lanes::{Digest, HashAlgorithm, Hasher};
+use nitrotpm_digest_lanes::{self as lanes, Backends, Digest, DigestBytes, HashAlgorithm, Hasher};
 
 /// From this many bytes of messages on, all processors share the work.
 const WORTH_A_THREAD: usize = 1 << 20;
-/// Zeros are hashed from here.
-static ZEROS: [u8; 4096] = [0; 4096];
 
 /// A part of a message.
 #[derive(Clone, Debug)]
@@ -18,16 +17,13 @@ pub(crate) enum Piece<'a> {
     File(&'a [u8]),
     /// Bytes made here.
     Made(Vec<u8>),
-    /// As many zeros.
-    Zeros(usize),
 }
 
 impl Piece<'_> {
-    fn len(&self) -> usize {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Self::File(bytes) => bytes.len(),
-            Self::Made(bytes) => bytes.len(),
-            Self::Zeros(count) => *count,
+            Self::File(bytes) => bytes,
+            Self::Made(bytes) => bytes,
         }
     }
 
@@ -36,7 +32,6 @@ impl Piece<'_> {
         match (self, other) {
             (Self::File(one), Self::File(two)) => core::ptr::eq(*one, *two),
             (Self::Made(one), Self::Made(two)) => one == two,
-            (Self::Zeros(one), Self::Zeros(two)) => one == two,
             _ => false,
         }
     }
@@ -57,7 +52,7 @@ impl<'a> Message<'a> {
 
     /// Appends a piece; one without bytes is left out, so that equal messages are made of equal pieces.
     pub(crate) fn push(&mut self, piece: Piece<'a>) {
-        if piece.len() > 0 {
+        if !piece.bytes().is_empty() {
             self.0.push(piece);
         }
     }
@@ -68,7 +63,7 @@ impl<'a> Message<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.iter().map(Piece::len).fold(0, usize::saturating_add)
+        self.0.iter().map(|piece| piece.bytes().len()).fold(0, usize::saturating_add)
     }
 
     fn is_same(&self, other: &Self) -> bool {
@@ -77,21 +72,16 @@ impl<'a> Message<'a> {
 
     pub(crate) fn digest(&self, algorithm: HashAlgorithm) -> Digest {
         let mut hasher = Hasher::new(algorithm);
-        for piece in &self.0 {
-            match piece {
-                Piece::File(bytes) => hasher.update(bytes),
-                Piece::Made(bytes) => hasher.update(bytes),
-                Piece::Zeros(count) => {
-                    let mut left = *count;
-                    while left > 0 {
-                        let zeros = ZEROS.get(..left.min(ZEROS.len())).unwrap_or(&ZEROS);
-                        hasher.update(zeros);
-                        left = left.saturating_sub(zeros.len());
-                    }
-                }
-            }
-        }
+        self.0.iter().for_each(|piece| hasher.update(piece.bytes()));
         hasher.finish()
+    }
+
+    /// The bytes in one piece; only a message of several pieces is copied.
+    fn flat(&self) -> Cow<'_, [u8]> {
+        match self.0.as_slice() {
+            [one] => Cow::Borrowed(one.bytes()),
+            many => Cow::Owned(many.iter().map(Piece::bytes).collect::<Vec<_>>().concat()),
+        }
     }
 }
 
@@ -104,36 +94,47 @@ pub(crate) fn digest_all(messages: &[&Message<'_>], banks: &[HashAlgorithm]) -> 
         .iter()
         .map(|message| messages.iter().position(|other| other.is_same(message)).unwrap_or_default())
         .collect();
-    let mut jobs: Vec<(usize, HashAlgorithm)> = firsts
-        .iter()
-        .enumerate()
-        .filter(|(position, first)| position == *first)
-        .flat_map(|(position, _)| banks.iter().map(move |bank| (position, *bank)))
-        .collect();
-    let size = |position: &usize| messages.get(*position).map_or(0, |message| message.len());
-    // The longest are taken from the end first, so that no worker ends with a long one.
-    jobs.sort_by_key(|(position, _)| size(position));
-    let total = jobs.iter().map(|(position, _)| size(position)).fold(0, usize::saturating_add);
-    let workers = if total < WORTH_A_THREAD {
-        1
-    } else {
-        thread::available_parallelism().map_or(1, NonZeroUsize::get).min(jobs.len())
-    };
+    let mut unique: Vec<(usize, &Message<'_>)> =
+        messages.iter().copied().enumerate().filter(|(position, _)| firsts.get(*position) == Some(position)).collect();
+    // The longest first: they keep lanes and processors busy to the end.
+    unique.sort_by_key(|(_, message)| core::cmp::Reverse(message.len()));
+    let total = unique.iter().map(|(_, message)| message.len()).fold(0, usize::saturating_add);
+    let processors =
+        if total < WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) };
 
+    let done: Vec<(usize, Digest)> = if processors <= banks.len() {
+        // A bank is a job: its messages go side by side.
+        let flat: Vec<Cow<'_, [u8]>> = unique.iter().map(|(_, message)| message.flat()).collect();
+        let positions = || unique.iter().map(|(position, _)| *position);
+        on_processors(processors, banks.to_vec(), |bank| positions().zip(side_by_side(bank, &flat)).collect())
+    } else {
+        let jobs = unique.iter().flat_map(|message| banks.iter().map(move |bank| (*message, *bank))).collect();
+        on_processors(processors, jobs, |((position, message), bank)| vec![(position, message.digest(bank))])
+    };
+    let find = |first: usize, bank: HashAlgorithm| {
+        let mut found = done.iter().filter(|(position, digest)| *position == first && digest.algorithm() == bank);
+        found.next().map(|(_, digest)| *digest)
+    };
+    firsts.iter().map(|first| banks.iter().filter_map(|bank| find(*first, *bank)).collect()).collect()
+}
+
+/// Does the jobs in order on this many processors; the results come in any order.
+fn on_processors<J: Send, R: Send>(processors: usize, mut jobs: Vec<J>, work: impl Fn(J) -> Vec<R> + Sync) -> Vec<R> {
+    jobs.reverse();
+    let workers = processors.min(jobs.len());
     let queue = Mutex::new(jobs);
-    let work = || {
+    let run = || {
         let mut done = Vec::new();
-        // A poisoned queue is still a queue: no job is half taken.
-        while let Some((position, bank)) = queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop() {
-            if let Some(message) = messages.get(position) {
-                done.push(((position, bank), message.digest(bank)));
-            }
+        // A poisoned queue is still a queue: no job is half taken. The lock is released before the work begins.
+        let next = || queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
+        while let Some(job) = next() {
+            done.extend(work(job));
         }
         done
     };
-    let done: Vec<((usize, HashAlgorithm), Digest)> = thread::scope(|scope| {
-        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(run)).collect();
+        let mut done = run();
         for helper in helpers {
             match helper.join() {
                 Ok(more) => done.extend(more),
@@ -141,9 +142,21 @@ pub(crate) fn digest_all(messages: &[&Message<'_>], banks: &[HashAlgorithm]) -> 
             }
         }
         done
-    });
-    let find = |job: (usize, HashAlgorithm)| done.iter().find(|(made, _)| *made == job).map(|(_, digest)| *digest);
-    firsts.iter().map(|first| banks.iter().filter_map(|bank| find((*first, *bank))).collect()).collect()
+    })
+}
+
+fn side_by_side(bank: HashAlgorithm, messages: &[Cow<'_, [u8]>]) -> Vec<Digest> {
+    fn of<B: DigestBytes>(messages: &[Cow<'_, [u8]>]) -> Vec<Digest> {
+        let mut work: Vec<lanes::Message<'_, B>> = messages.iter().map(|bytes| lanes::Message::new(bytes)).collect();
+        Backends::detect().hash_many(&mut work);
+        work.iter().map(|message| message.digest.to_digest()).collect()
+    }
+    match bank {
+        HashAlgorithm::Sha1 => of::<[u8; 20]>(messages),
+        HashAlgorithm::Sha256 => of::<[u8; 32]>(messages),
+        HashAlgorithm::Sha384 => of::<[u8; 48]>(messages),
+        HashAlgorithm::Sha512 => of::<[u8; 64]>(messages),
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +170,7 @@ mod tests {
     fn pieces_are_one_message() {
         let mut message = Message::file(b"ab");
         message.push(Piece::Made(b"c".to_vec()));
-        message.push(Piece::Zeros(5000));
+        message.push(Piece::Made(vec![0; 5000]));
         let flat = [b"abc".as_slice(), &[0; 5000]].concat();
         assert_eq!(message.len(), flat.len());
         for bank in HashAlgorithm::ALL {
@@ -172,11 +185,14 @@ mod tests {
             .map(|part| if part == 8 { Message::file(&bytes) } else { Message::file(&bytes[part * 7..]) })
             .collect();
         let messages: Vec<&Message<'_>> = messages.iter().collect();
+        // One bank goes message by message where there are several processors.
+        let alone = digest_all(&messages, &[HashAlgorithm::Sha384]);
         let rows = digest_all(&messages, &HashAlgorithm::ALL);
         for (message, row) in messages.iter().zip(&rows) {
             assert_eq!(row.len(), 4);
             assert!(row.iter().all(|digest| *digest == message.digest(digest.algorithm())));
         }
+        assert!(alone.iter().zip(&rows).all(|(alone, row)| alone[..] == row[2..3]));
         // The last is the first again.
         assert_eq!(rows[0], rows[8]);
     }

@@ -35,11 +35,12 @@ pub enum Caution {
 }
 
 impl Prediction {
-    /// The PCRs that identify an image: 4, 11 and 12 where Secure Boot is off; with it on also 7. Of these the ones that
-    /// could be predicted.
+    /// The PCRs that identify an image: 4 and 12; with Secure Boot on also 7. Of these the ones that could be predicted.
+    ///
+    /// PCR 11 is not among them: userspace goes on extending it, so that its value depends on when it is read.
     #[must_use]
     pub fn identifying_pcrs(&self) -> Vec<PcrIndex> {
-        let wanted: &[u8] = if self.secure_boot() { &[4, 7, 11, 12] } else { &[4, 11, 12] };
+        let wanted: &[u8] = if self.secure_boot() { &[4, 7, 12] } else { &[4, 12] };
         let known =
             |index: &PcrIndex| self.banks().first().is_some_and(|bank| self.pcrs().get(*bank, *index).is_some());
         wanted.iter().filter_map(|pcr| PcrIndex::new(*pcr)).filter(known).collect()
@@ -393,7 +394,7 @@ mod tests {
 
     #[test]
     fn identifying_pcrs_follow_secure_boot() {
-        assert_eq!(prediction(&[Bank::Sha384]).identifying_pcrs(), indices(&[4, 11, 12]));
+        assert_eq!(prediction(&[Bank::Sha384]).identifying_pcrs(), indices(&[4, 12]));
         let authority = Authority::new("issuer", true);
         let bytes = authority.issue("signer").sign(&uki("252"));
         let list = nitrotpm_uefi::SignatureFile::read(&authority.certificate, Some(nitrotpm_uefi::guids::SHIM_LOCK));
@@ -401,7 +402,7 @@ mod tests {
         let variables = SecureBootVariables { pk: list.clone(), kek: list.clone(), db: list, dbx: Vec::new() };
         let images = [PeImage::parse("web.efi", &bytes).unwrap()];
         let on = Boot::new(&variables, &images).predict(&[Bank::Sha384]).unwrap();
-        assert_eq!(on.identifying_pcrs(), indices(&[4, 7, 11, 12]));
+        assert_eq!(on.identifying_pcrs(), indices(&[4, 7, 12]));
         // With Secure Boot on, PCR 7 alone identifies who signed.
         assert!(on.reference_image("a", Bank::Sha384, &indices(&[7]), Caution::Refuse).is_ok());
     }

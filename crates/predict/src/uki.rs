@@ -162,8 +162,18 @@ impl<'i, 'a> Uki<'i, 'a> {
         {
             return Err(format!("which of the {name} sections is measured depends on the machine"));
         }
+        self.check_whole(|name| is_known(name) && name != b".pcrsig")?;
         let known = SECTIONS.iter().filter(|(since, _)| *since <= stub);
         Ok(known.filter_map(|(_, name)| self.section(name).map(|section| (*name, section))).collect())
+    }
+
+    /// That none of these sections is longer in memory than in the file: no tool writes such, and what would be measured
+    /// has no bound.
+    fn check_whole(&self, concerns: impl Fn(&[u8]) -> bool) -> Result<(), String> {
+        let longer = self.sections.iter().find(|section| concerns(section.name) && section.whole().is_none());
+        longer.map_or(Ok(()), |section| {
+            Err(format!("section {} is longer in memory than in the file", section.name.escape_ascii()))
+        })
     }
 
     /// The kernel image inside.
@@ -185,8 +195,11 @@ impl<'i, 'a> Uki<'i, 'a> {
         if !matches!(stub, 252 | 254 | 257) {
             return Err(format!("the initrd that systemd-stub {stub} hands to the kernel was not checked by a boot"));
         }
+        self.check_whole(|name| is_known(name) || name == b".pcrsig")?;
         let mut parts: Vec<Message<'a>> = Vec::new();
-        let add = |parts: &mut Vec<_>, name| parts.extend(self.section(name).map(Section::memory));
+        let add = |parts: &mut Vec<_>, name| {
+            parts.extend(self.section(name).map(|section| Message::file(section.content())));
+        };
         if stub >= 257 {
             add(&mut parts, ".ucode");
         }
@@ -198,9 +211,6 @@ impl<'i, 'a> Uki<'i, 'a> {
         }
         for (section, file) in files {
             if let Some(section) = self.section(section) {
-                if section.virtual_size > section.raw.len() {
-                    return Err("a section is longer in memory than in the file".into());
-                }
                 parts.push(Message::made(cpio::archive(cpio::META, &[(file, section.content())])));
             }
         }
@@ -210,7 +220,7 @@ impl<'i, 'a> Uki<'i, 'a> {
             let fill = part.len().next_multiple_of(4).saturating_sub(part.len());
             initrd.append(part);
             if pad {
-                initrd.push(Piece::Zeros(fill));
+                initrd.push(Piece::Made(vec![0; fill]));
             }
         }
         Ok(initrd)
