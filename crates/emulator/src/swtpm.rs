@@ -2,7 +2,8 @@
 //!
 //! Both channels are socket pairs made before the child starts: nobody else can reach this TPM, there is no socket file
 //! to go stale, and no moment to wait for. When this process ends, however it ends, the kernel closes its ends, and
-//! swtpm, which serves one connection only, ends too.
+//! swtpm, which serves one connection only, ends too. One that was just answering does not notice (swtpm 0.7.1), so the kernel
+//! is asked to kill it as well when the thread ends that started it.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -11,7 +12,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::EmulatorError;
@@ -23,8 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The most that is read of a state blob. libtpms' own limit for its NV memory is 128 KiB.
 const MAX_BLOB: usize = 1 << 20;
 
-/// Moves the two sockets, given as standard input and output, to the numbers that swtpm accepts (it refuses 0 to 2).
-const MOVE_SOCKETS: &str = "exec 3<&0 4>&1 0</dev/null 1>&2; exec \"$@\"";
+/// Moves the two sockets, given as standard input and output, to the numbers that swtpm accepts (it refuses 0 to 2), and
+/// has swtpm killed when its parent thread ends, where util-linux' setpriv is there to arrange that.
+const START: &str = "exec 3<&0 4>&1 0</dev/null 1>&2; \
+     setpriv --pdeathsig KILL true && exec setpriv --pdeathsig KILL \"$@\"; exec \"$@\"";
 
 /// Which part of the TPM's state.
 #[derive(Clone, Copy)]
@@ -59,6 +63,8 @@ pub(crate) struct Swtpm {
     data: UnixStream,
     control: UnixStream,
     lost: bool,
+    /// The thread that started swtpm, and that it does not outlive. It ends when the sender is dropped.
+    keeper: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
 impl Swtpm {
@@ -76,8 +82,9 @@ impl Swtpm {
             text.push(path);
             text
         };
-        let child = Command::new("/bin/sh")
-            .args(["-c", MOVE_SOCKETS, "sh"])
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", START, "sh"])
             .arg(program)
             .args(["socket", "--tpm2", "--fd", "3", "--ctrl", "type=unixio,clientfd=4"])
             .args(["--locality", "allow-set-locality"])
@@ -89,10 +96,19 @@ impl Swtpm {
             .stdout(Stdio::from(OwnedFd::from(control_of_child)))
             .stderr(Stdio::null())
             // In a group of its own: Ctrl-C at a terminal is the emulator's to handle, which shuts the TPM down first.
-            .process_group(0)
-            .spawn()
-            .map_err(missing)?;
-        Ok(Self { child, data, control, lost: false })
+            .process_group(0);
+        let (give, take) = mpsc::channel();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let keeper = thread::Builder::new().name("keeper".into()).spawn(move || {
+            let started = command.spawn();
+            // The command holds the child's ends of the channels: without them, swtpm's end is ours to notice.
+            drop(command);
+            let _ = give.send(started);
+            let _ = stopped.recv();
+        });
+        let keeper = keeper.map_err(missing)?;
+        let child = take.recv().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(missing)?;
+        Ok(Self { child, data, control, lost: false, keeper: Some((stop, keeper)) })
     }
 
     /// Whether swtpm is still there.
@@ -212,11 +228,16 @@ impl Drop for Swtpm {
         let patience = Instant::now();
         while patience.elapsed() < Duration::from_secs(2) {
             if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
+                break;
             }
             thread::sleep(Duration::from_millis(1));
         }
+        // Does nothing to a child that has ended and was waited for.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if let Some((stop, keeper)) = self.keeper.take() {
+            drop(stop);
+            let _ = keeper.join();
+        }
     }
 }

@@ -116,17 +116,28 @@ fn many_run_side_by_side() {
     assert_eq!(ports.len(), 8);
 }
 
+/// A program that does not outlive a test that fails.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Runs `nitrotpm-emulator run`, waits for its ready line.
-fn run_program(state: &Path) -> (std::process::Child, serde_json::Value) {
+fn run_program(state: &Path) -> (Running, serde_json::Value) {
     use std::io::{BufRead, BufReader};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
+    let child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
         .args(["run", "--state"])
         .arg(state)
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let mut child = Running(child);
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (child, serde_json::from_str(&line).unwrap())
 }
 
@@ -148,10 +159,10 @@ fn the_program_ends_with_its_signal_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (mut child, ready) = run_program(directory.path());
     assert_eq!(ready["schema"], "nitrotpm.emulator/1");
-    let children = swtpm_of(child.id());
+    let children = swtpm_of(child.0.id());
     assert_eq!(children.len(), 1);
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
     assert!(!process_is_there(children[0]));
 }
 
@@ -160,14 +171,35 @@ fn the_program_ends_with_its_signal_and_leaves_nothing() {
 fn a_killed_program_takes_swtpm_with_it_and_starts_again() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..3 {
-        let (mut child, _) = run_program(directory.path());
-        let children = swtpm_of(child.id());
+        let (child, _) = run_program(directory.path());
+        let children = swtpm_of(child.0.id());
         assert_eq!(children.len(), 1);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(child); // killed
         // Started again at once, while the old swtpm may still be ending.
         let tpm = NitroTpm::builder().state_dir(directory.path()).start().unwrap();
         assert_eq!(tpm.execute(&GET_RANDOM).len(), 20);
         wait_until("swtpm follows its owner", || !process_is_there(children[0]));
     }
+}
+
+#[test]
+fn wrong_usage_is_told_from_a_failing_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let code = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
+            .args(["run", "--state"])
+            .arg(directory.path())
+            .args(arguments)
+            .env("SWTPM", "/nonexistent/swtpm")
+            .output()
+            .unwrap();
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+        output.status.code()
+    };
+    assert_eq!(code(&["--fault", "no-such-fault"]), Some(2));
+    assert_eq!(code(&["--clock", "yesterday"]), Some(2));
+    assert_eq!(code(&["--module-id", "i-1"]), Some(2));
+    assert_eq!(code(&["--boot-log", "/dev/null"]), Some(3));
+    assert_eq!(code(&["--boot-log", "/nonexistent"]), Some(4));
+    assert_eq!(code(&[]), Some(4));
 }

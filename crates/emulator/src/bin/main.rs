@@ -30,7 +30,7 @@ enum Command {
     /// Runs a TPM until it is stopped (SIGTERM, SIGINT or SIGHUP).
     ///
     /// When the TPM is ready, one line of JSON on standard output says where it is reached.
-    Run(Run),
+    Run(Box<Run>),
     /// Lists what the device can be told to do wrong.
     Faults,
     /// Lists what is assumed of the real device, because nobody documents it.
@@ -75,7 +75,7 @@ struct Run {
 fn main() -> ExitCode {
     let lines: Vec<String> = match Arguments::parse().command {
         Command::Run(run) => {
-            return match serve(run) {
+            return match serve(*run) {
                 Ok(code) => code,
                 Err(error) => {
                     complain(&error.to_string());

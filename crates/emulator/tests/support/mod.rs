@@ -316,7 +316,13 @@ impl Client<'_> {
         }
         parameters.extend(hash.id().to_be_bytes());
         let handles = [salt.map_or(NULL, |key| key.handle), bind.map_or(NULL, |(handle, _)| handle)];
-        let response = self.call(0x176, &handles, &[], vec![], &parameters).unwrap();
+        let response = loop {
+            match self.call(0x176, &handles, &[], vec![], &parameters) {
+                // A TPM has room for three sessions, and the others are other clients'.
+                Err(0x903) => std::thread::sleep(std::time::Duration::from_millis(2)),
+                answer => break answer.unwrap(),
+            }
+        };
         let nonce = response[6..].to_vec();
         assert_eq!(u16_at(&response, 4) as usize, nonce.len());
         let mut secret = bind.map_or_else(Vec::new, |(_, auth)| auth.to_vec());
