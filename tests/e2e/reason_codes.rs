@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use nitrotpm_eventlog::LogError;
 use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_nitro_document::DocumentError;
+use nitrotpm_predict::PredictError;
 use nitrotpm_quote::QuoteError;
+use nitrotpm_uefi::UefiError;
 use nitrotpm_verifier::{EnrolmentError, EvidenceError, PolicyError, REFUSAL_CODES, VerifyError, WARNING_CODES};
 
 fn root() -> PathBuf {
@@ -61,6 +63,8 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         VerifyError::CODES,
         EnrolmentError::CODES,
         PolicyError::CODES,
+        PredictError::CODES,
+        UefiError::CODES,
         REFUSAL_CODES,
         WARNING_CODES,
         nitrotpm_credential::EnrolmentError::CODES,
