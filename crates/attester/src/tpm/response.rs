@@ -21,6 +21,8 @@ impl<T> Failed<T> for tss_esapi::Result<T> {
 
 /// The layers of the TSS that stand in the upper half of a response code (TSS 2.0 Overview, section "Return codes").
 const TPM_LAYERS: [u32; 2] = [0x0, 0xB];
+/// The layer that carries commands to the TPM and responses back.
+const TRANSMISSION_LAYER: u32 = 0xA;
 
 /// A response code, taken apart (TPM 2.0 Library Part 2, section 6.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,12 @@ const CURVE: u32 = 0x0A6;
 /// What a failed command means.
 pub(super) fn failure(command: &'static str, error: &Error) -> AttesterError {
     let response = Response::of(error);
+    if response.0 >> 16_u32 == TRANSMISSION_LAYER {
+        return AttesterError::Unreachable {
+            place: "the end of the connection".to_owned(),
+            detail: format!("{command} got no response ({:#x})", response.0),
+        };
+    }
     match (response.format_one(), response.format_zero()) {
         (Some(AUTH_FAIL | BAD_AUTH), _) => {
             return AttesterError::Authorization {
@@ -172,6 +180,8 @@ mod tests {
             // The same digits in a layer that is not the TPM's.
             (0x0007_098E, "attester.response"),
             (0x0007_0921, "attester.response"),
+            // TSS2_TCTI_RC_IO_ERROR
+            (0x000A_000A, "attester.unreachable"),
         ] {
             assert_eq!(of(number).code(), code, "{number:#x}");
         }

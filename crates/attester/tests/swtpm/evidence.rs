@@ -251,3 +251,15 @@ fn a_tpm_without_documents_says_so_and_keeps_nothing() {
         Err("attester.field-length")
     );
 }
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn a_tpm_that_dies_under_its_user_is_an_error_and_no_panic() {
+    let mut software = SoftwareTpm::start();
+    let mut tpm = software.open();
+    let key = tpm.create_key(KeyAlgorithm::P256).unwrap();
+    software.end();
+    let error = tpm.quote(&key, b"nonce", &parse_selection("sha256:0").unwrap()).unwrap_err();
+    assert_eq!(error.code(), "attester.unreachable", "{error}");
+    drop(tpm);
+}
