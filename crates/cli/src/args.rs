@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use nitrotpm_freshness::NonceExpectation;
+
+use crate::exit::Failure;
 use crate::input::{At, NonceHex};
 
 /// Verifies, inspects and explains what a NitroTPM instance says about its boot.
@@ -87,6 +90,27 @@ pub(crate) struct NonceArgs {
     /// Do not check a nonce: the result then says that freshness was not checked
     #[arg(long)]
     pub(crate) no_nonce: bool,
+}
+
+impl NonceArgs {
+    /// The expectation, where the caller made a choice.
+    pub(crate) fn expectation(&self) -> Option<NonceExpectation<'_>> {
+        match (&self.nonce, self.no_nonce) {
+            (Some(NonceHex(nonce)), _) => Some(NonceExpectation::Expected(nonce)),
+            (None, true) => Some(NonceExpectation::NotChecked),
+            (None, false) => None,
+        }
+    }
+
+    /// The expectation for a quote, which nothing but its nonce makes fresh.
+    pub(crate) fn for_quote(&self) -> Result<NonceExpectation<'_>, Failure> {
+        self.expectation().ok_or_else(|| {
+            Failure::usage(
+                "usage.nonce",
+                "a quote is fresh only by its nonce: give the one you sent with --nonce HEX, or choose --no-nonce",
+            )
+        })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -7,12 +7,11 @@ use std::path::Path;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use nitrotpm_freshness::{Clock, Nonce, NonceExpectation, UnixTime};
+use nitrotpm_freshness::{Clock, Nonce, UnixTime};
 use nitrotpm_nitro_document::TrustRoots;
 use nitrotpm_pcr::PcrValues;
 use nitrotpm_quote::AttestationKey;
 
-use crate::args::NonceArgs;
 use crate::exit::Failure;
 
 /// The largest file that is read unless a command says otherwise, in bytes.
@@ -94,27 +93,6 @@ impl FromStr for NonceHex {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Nonce::from_hex(text).map(Self)
-    }
-}
-
-impl NonceArgs {
-    /// The expectation, where the caller made a choice.
-    pub(crate) fn expectation(&self) -> Option<NonceExpectation<'_>> {
-        match (&self.nonce, self.no_nonce) {
-            (Some(NonceHex(nonce)), _) => Some(NonceExpectation::Expected(nonce)),
-            (None, true) => Some(NonceExpectation::NotChecked),
-            (None, false) => None,
-        }
-    }
-
-    /// The expectation for a quote, which nothing but its nonce makes fresh.
-    pub(crate) fn for_quote(&self) -> Result<NonceExpectation<'_>, Failure> {
-        self.expectation().ok_or_else(|| {
-            Failure::usage(
-                "usage.nonce",
-                "a quote is fresh only by its nonce: give the one you sent with --nonce HEX, or choose --no-nonce",
-            )
-        })
     }
 }
 

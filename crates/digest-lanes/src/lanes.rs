@@ -130,21 +130,21 @@ macro_rules! sha1_compress {
                 };
             }
             macro_rules! twenty {
-                                        ($t:literal, $mix:ident, $k:expr) => {
-                                            let k = $k;
-                                            twenty!(five $t, $mix, k);
-                                            twenty!(five $t + 5, $mix, k);
-                                            twenty!(five $t + 10, $mix, k);
-                                            twenty!(five $t + 15, $mix, k);
-                                        };
-                                        (five $t:expr, $mix:ident, $k:ident) => {
-                                            round!($t, $mix, $k, a b c d e);
-                                            round!($t + 1, $mix, $k, e a b c d);
-                                            round!($t + 2, $mix, $k, d e a b c);
-                                            round!($t + 3, $mix, $k, c d e a b);
-                                            round!($t + 4, $mix, $k, b c d e a);
-                                        };
-                                    }
+                                                                        ($t:literal, $mix:ident, $k:expr) => {
+                                                                            let k = $k;
+                                                                            twenty!(five $t, $mix, k);
+                                                                            twenty!(five $t + 5, $mix, k);
+                                                                            twenty!(five $t + 10, $mix, k);
+                                                                            twenty!(five $t + 15, $mix, k);
+                                                                        };
+                                                                        (five $t:expr, $mix:ident, $k:ident) => {
+                                                                            round!($t, $mix, $k, a b c d e);
+                                                                            round!($t + 1, $mix, $k, e a b c d);
+                                                                            round!($t + 2, $mix, $k, d e a b c);
+                                                                            round!($t + 3, $mix, $k, c d e a b);
+                                                                            round!($t + 4, $mix, $k, b c d e a);
+                                                                        };
+                                                                    }
             let [k0, k1, k2, k3] = crate::constants::ROUND_SHA1;
             twenty!(0, choose32, set32!(k0));
             twenty!(20, xor3_32, set32!(k1));

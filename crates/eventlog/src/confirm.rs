@@ -46,16 +46,6 @@ impl fmt::Display for ReplayMismatch {
     }
 }
 
-impl ReplayedLog<'_> {
-    /// The log of a TPM, ready to be compared: refuses what could never confirm anything.
-    fn check_comparable(&self) -> Result<(), LogError> {
-        if self.log().format() == Format::Ccel {
-            return Err(LogError::WrongFormat { found: Format::Ccel });
-        }
-        if self.log().events().any(|event| event.extends()) { Ok(()) } else { Err(LogError::NothingMeasured) }
-    }
-}
-
 impl<'a> ReplayedLog<'a> {
     /// Compares the log with authenticated values: every requested register must have exactly the value that the log
     /// replays to, and a register without events must hold its reset value.
@@ -76,7 +66,45 @@ impl<'a> ReplayedLog<'a> {
         authenticated: &PcrValues,
         requested: impl IntoIterator<Item = (Bank, PcrIndex)>,
     ) -> Result<ConfirmedLog<'a>, LogError> {
-        self.check_comparable()?;
+        if self.log().format() == Format::Ccel {
+            return Err(LogError::WrongFormat { found: Format::Ccel });
+        }
+        self.compare(authenticated, requested)
+    }
+
+    /// Compares a CCEL log with the runtime measurement registers of an authenticated TDX report: every one given must
+    /// have exactly the value that the log replays to.
+    ///
+    /// `rtmrs` are numbers from 0 to 3 and values in SHA-384. In what is confirmed, [`Event::pcr`] is the number plus 1.
+    ///
+    /// # Errors
+    /// As [`ReplayedLog::confirm`]; [`LogError::WrongFormat`] for the log of a TPM, and [`LogError::NotAuthenticated`]
+    /// for a number above 3 or one that stands twice.
+    pub fn confirm_rtmrs(&self, rtmrs: &[(u8, Digest)]) -> Result<ConfirmedLog<'a>, LogError> {
+        let found = self.log().format();
+        if found != Format::Ccel {
+            return Err(LogError::WrongFormat { found });
+        }
+        let mut values = PcrValues::new();
+        for (number, value) in rtmrs {
+            let index = number.checked_add(1).filter(|index| *index <= 4).and_then(PcrIndex::new);
+            let inserted = index.is_some_and(|index| values.insert(index, *value).is_ok());
+            if !inserted {
+                let pcr = index.or(PcrIndex::all().next_back()).ok_or(LogError::NothingRequested)?;
+                return Err(LogError::NotAuthenticated { bank: value.algorithm(), pcr });
+            }
+        }
+        self.compare(&values, values.iter().map(|(bank, index, _)| (bank, index)))
+    }
+
+    fn compare(
+        &self,
+        authenticated: &PcrValues,
+        requested: impl IntoIterator<Item = (Bank, PcrIndex)>,
+    ) -> Result<ConfirmedLog<'a>, LogError> {
+        if !self.log().events().any(|event| event.extends()) {
+            return Err(LogError::NothingMeasured);
+        }
         let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
         let mut mismatches = Vec::new();
         // All registers share one search, so that a hostile log cannot make it long.

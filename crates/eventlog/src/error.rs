@@ -116,7 +116,7 @@ pub enum LogError {
         number: u32,
     },
     /// The log is not of the kind that the caller asked for.
-    #[error("a log of a TPM is needed and this one is a {} log", found.name())]
+    #[error("this is a {} log: a TPM's log is compared with PCRs, a CCEL log with RTMRs", found.name())]
     WrongFormat {
         /// The format found.
         found: Format,
@@ -175,6 +175,29 @@ pub enum LogError {
         /// Every register that differs, at least one.
         mismatches: Vec<ReplayMismatch>,
     },
+    /// A record of a canonical event log breaks a rule.
+    #[error("record {record} of the canonical event log, at offset {offset}, {problem}")]
+    CelRecord {
+        /// The record, from 0.
+        record: usize,
+        /// Where the field, or in JSON the record, begins.
+        offset: usize,
+        /// The rule broken.
+        problem: &'static str,
+    },
+    /// No beginning of an IMA list gives the authenticated value.
+    #[error(
+        "none of the {entries} entries that the IMA list has for PCR {pcr} ends at the authenticated value of bank {bank}: \
+         the list was changed, or is of another boot"
+    )]
+    ImaReplay {
+        /// The bank.
+        bank: Bank,
+        /// The register.
+        pcr: PcrIndex,
+        /// How many entries were tried.
+        entries: usize,
+    },
     /// A log that cannot be written.
     #[error("event {event} cannot be written: {problem}")]
     Unwritable {
@@ -207,6 +230,8 @@ impl LogError {
         "event_log.not-authenticated",
         "event_log.nothing-measured",
         "event_log.replay-mismatch",
+        "event_log.cel-record",
+        "event_log.ima-replay",
         "event_log.unwritable",
     ];
 
@@ -233,6 +258,8 @@ impl LogError {
             Self::NotAuthenticated { .. } => "event_log.not-authenticated",
             Self::NothingMeasured => "event_log.nothing-measured",
             Self::Mismatch { .. } => "event_log.replay-mismatch",
+            Self::CelRecord { .. } => "event_log.cel-record",
+            Self::ImaReplay { .. } => "event_log.ima-replay",
             Self::Unwritable { .. } => "event_log.unwritable",
         }
     }
@@ -251,6 +278,7 @@ impl LogError {
             | Self::UndeclaredAlgorithm { offset, .. }
             | Self::Register { offset, .. }
             | Self::StartupLocality { offset, .. }
+            | Self::CelRecord { offset, .. }
             | Self::MissingDigest { offset, .. } => Some(*offset),
             _ => None,
         }

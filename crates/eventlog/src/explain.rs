@@ -81,6 +81,8 @@ pub enum Explanation {
     },
     /// No single difference explains the value.
     NotFound,
+    /// Another log goes on with the register: no difference was looked for.
+    NotSearched,
     /// The register has too many events to try every single difference; those that were tried do not explain the value.
     SearchEnded,
 }
@@ -139,6 +141,7 @@ impl fmt::Display for Explanation {
                 place(f, after)
             }
             Self::NotFound => f.write_str("no single event added, dropped, repeated, swapped or altered explains it"),
+            Self::NotSearched => f.write_str("another log goes on with it, and no difference was looked for"),
             Self::SearchEnded => f.write_str("it has too many events to try every single difference"),
         }
     }
@@ -211,6 +214,9 @@ impl ReplayedLog<'_> {
 
     pub(crate) fn explain_within(&self, pcr: PcrIndex, expected: &Digest, budget: &mut Budget) -> Explanation {
         let bank = expected.algorithm();
+        if self.is_continued(pcr) {
+            return Explanation::NotSearched;
+        }
         if *expected == reset_value(bank, pcr) {
             return Explanation::NothingExtended;
         }

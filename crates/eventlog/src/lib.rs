@@ -31,6 +31,8 @@
 extern crate alloc;
 
 mod algorithm;
+mod ccel;
+pub mod cel;
 mod claims;
 mod confirm;
 mod decode;
@@ -38,6 +40,7 @@ mod error;
 mod event;
 mod event_type;
 mod explain;
+pub mod ima;
 mod log;
 mod payload;
 mod quirks;
@@ -51,13 +54,18 @@ mod text;
 pub mod writer;
 
 pub use algorithm::{AlgorithmId, DeclaredBank};
+pub use ccel::CcelTable;
 pub use claims::{
     Authority, BootPath, BootPathUnknown, CommandLine, CommandLineSource, EarlyApplications, ExitBootServices,
     FirmwareFacts, MeasuredFile, OperatingSystemUnknown, PlatformSeparator, SecureBootFacts, SecureBootState,
     SecureBootUnknown, UkiMeasurements, UkiSection,
 };
 pub use confirm::{ConfirmedEvent, ConfirmedLog, ReplayMismatch};
-pub use decode::{Decoded, Gpt, GptPartitions, ImageLoad, UefiVariable};
+pub use decode::{
+    Decoded, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition, GptPartitions,
+    HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry, SignatureLists,
+    SignatureType, SipaEvent, SipaEvents, SipaType, TaggedEvent, UefiVariable, VariableContents,
+};
 pub use error::LogError;
 pub use event::{Digests, Event, Register};
 pub use event_type::EventType;

@@ -152,35 +152,38 @@ const fn rules(event_type: EventType) -> (&'static [Rule], bool) {
 /// Platform Firmware Profile 1.06, section 3.3.2.2): the number 1. Its data may say anything.
 pub(crate) const ERROR_SEPARATOR: [u8; 4] = [1, 0, 0, 0];
 
-impl<'a> Event<'a> {
+impl Event<'_> {
     /// Checks the data against the digests of every bank that the event carries and the toolkit can compute: one rule
     /// must hold in all of them.
     #[must_use]
     pub fn payload_check(&self) -> PayloadCheck {
-        self.check(|event, holds| event.known_digests().all(holds), self.known_digests().next().is_some())
+        check(self.event_type(), self.data(), || self.known_digests())
     }
 
     /// Checks the data against the digest of one bank.
     #[must_use]
     pub fn payload_check_in(&self, bank: Bank) -> PayloadCheck {
-        let digest = self.digest(bank);
-        self.check(|_, holds| digest.into_iter().all(holds), digest.is_some())
+        check(self.event_type(), self.data(), || self.digest(bank).into_iter())
     }
+}
 
-    fn check(&self, all: impl Fn(&Self, &mut dyn FnMut(Digest) -> bool) -> bool, computable: bool) -> PayloadCheck {
-        let (rules, must_hold) = rules(self.event_type());
-        if !computable {
-            return PayloadCheck::NotCheckable;
-        }
-        for rule in rules {
-            if all(self, &mut |digest| rule.digest(digest.algorithm(), self.data()) == Some(digest)) {
-                return PayloadCheck::Verified(*rule);
-            }
-        }
-        let is_error_separator = self.event_type() == EventType::SEPARATOR
-            && all(self, &mut |digest| digest == hash(digest.algorithm(), &[&ERROR_SEPARATOR]));
-        // GRUB's prefix says that the text after it was measured.
-        let must_hold = must_hold || (self.event_type() == EventType::IPL && split_grub_prefix(self.data()).is_some());
-        if must_hold && !is_error_separator { PayloadCheck::Mismatch } else { PayloadCheck::NotCheckable }
+/// Checks data of a type against digests.
+pub(crate) fn check<D: Iterator<Item = Digest>>(
+    event_type: EventType,
+    data: &[u8],
+    digests: impl Fn() -> D,
+) -> PayloadCheck {
+    let (rules, must_hold) = rules(event_type);
+    if digests().next().is_none() {
+        return PayloadCheck::NotCheckable;
     }
+    let holds = |rule: &Rule| digests().all(|digest| rule.digest(digest.algorithm(), data) == Some(digest));
+    if let Some(rule) = rules.iter().find(|rule| holds(rule)) {
+        return PayloadCheck::Verified(*rule);
+    }
+    let is_error_separator = event_type == EventType::SEPARATOR
+        && digests().all(|digest| digest == hash(digest.algorithm(), &[&ERROR_SEPARATOR]));
+    // GRUB's prefix says that the text after it was measured.
+    let must_hold = must_hold || (event_type == EventType::IPL && split_grub_prefix(data).is_some());
+    if must_hold && !is_error_separator { PayloadCheck::Mismatch } else { PayloadCheck::NotCheckable }
 }

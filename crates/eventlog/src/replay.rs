@@ -1,11 +1,12 @@
 //! From the events of a log to the values of registers.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues, reset_value};
 
 use crate::decode::{Decoded, startup_locality};
-use crate::{Event, EventLog, EventType, Format, LogError};
+use crate::{EventLog, EventType, Format, LogError};
 
 /// One register of one bank after a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +90,12 @@ impl ReplayedBank {
         PcrIndex::all().map(|index| (index, self.register(index))).filter(|(_, register)| register.has_events())
     }
 
-    fn extend(&mut self, event: &Event<'_>, index: PcrIndex) {
+    /// Extends a digest, which is one of this bank, or notes that the event has none.
+    fn extend(&mut self, index: PcrIndex, event: usize, offset: usize, digest: Option<Digest>) {
         let Some(register) = self.registers.get_mut(usize::from(index)) else { return };
-        // The digest is asked for by this bank: it is of this bank.
-        let extended = event.digest(self.bank).is_some_and(|digest| register.chain.extend(&digest).is_ok());
+        let extended = digest.is_some_and(|digest| register.chain.extend(&digest).is_ok());
         if !extended && register.missing.is_none() {
-            register.missing = Some((event.index(), event.offset()));
+            register.missing = Some((event, offset));
         }
     }
 }
@@ -120,6 +121,8 @@ pub struct ReplayedLog<'a> {
     log: EventLog<'a>,
     locality: u8,
     banks: Vec<ReplayedBank>,
+    /// Registers that another log goes on with.
+    continued: BTreeSet<PcrIndex>,
 }
 
 impl<'a> ReplayedLog<'a> {
@@ -145,6 +148,19 @@ impl<'a> ReplayedLog<'a> {
     #[must_use]
     pub fn bank(&self, bank: Bank) -> Option<&ReplayedBank> {
         self.banks.iter().find(|replayed| replayed.bank == bank)
+    }
+
+    /// Extends what software measured after the events.
+    pub(crate) fn extend_later(&mut self, index: PcrIndex, event: usize, digest: impl Fn(Bank) -> Option<Digest>) {
+        self.continued.insert(index);
+        for bank in &mut self.banks {
+            bank.extend(index, event, 0, digest(bank.bank));
+        }
+    }
+
+    /// Whether software measured into the register after the events of this log.
+    pub(crate) fn is_continued(&self, index: PcrIndex) -> bool {
+        self.continued.contains(&index)
     }
 
     /// The values of all registers that have events and whose events all carry the bank's digest.
@@ -180,7 +196,7 @@ impl<'a> EventLog<'a> {
     /// [`LogError::StartupLocality`] where PCR 0 has no defined start value.
     pub fn replay_all(&self) -> Result<ReplayedLog<'a>, LogError> {
         let (locality, banks) = self.replay_banks(&mut self.known_banks())?;
-        Ok(ReplayedLog { log: *self, locality, banks })
+        Ok(ReplayedLog { log: *self, locality, banks, continued: BTreeSet::new() })
     }
 
     fn replay_banks(&self, banks: &mut dyn Iterator<Item = Bank>) -> Result<(u8, Vec<ReplayedBank>), LogError> {
@@ -188,7 +204,9 @@ impl<'a> EventLog<'a> {
         let mut banks: Vec<_> = banks.map(|bank| ReplayedBank::new(bank, locality)).collect();
         for event in self.events() {
             let Some(index) = event.pcr().filter(|_| event.extends()) else { continue };
-            banks.iter_mut().for_each(|bank| bank.extend(&event, index));
+            for bank in &mut banks {
+                bank.extend(index, event.index(), event.offset(), event.digest(bank.bank));
+            }
         }
         Ok((locality, banks))
     }

@@ -1,7 +1,10 @@
 //! `UEFI_GPT_DATA` (TCG PC Client Platform Firmware Profile 1.06, section 10.2.5).
 
+use uguid::Guid;
+
 use crate::LogError;
 use crate::reader::Reader;
+use crate::text::Text;
 
 /// A partition table as it was measured: the header, and the entries in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +23,27 @@ impl<'a> Gpt<'a> {
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The GUID of the disk.
+    #[must_use]
+    pub fn disk(&self) -> Guid {
+        let guid = self.header.get(56..72).and_then(<[u8]>::first_chunk);
+        Guid::from_bytes(guid.copied().unwrap_or_default())
+    }
+
+    /// The partitions in use.
+    pub fn partitions(&self) -> impl Iterator<Item = GptPartition<'a>> + 'a {
+        self.entries().filter_map(|entry| {
+            let mut reader = Reader::new(entry, 0, "EFI_PARTITION_ENTRY");
+            let (partition_type, unique) =
+                (Guid::from_bytes(reader.array().ok()?), Guid::from_bytes(reader.array().ok()?));
+            let (first_block, last_block, attributes) = (reader.u64().ok()?, reader.u64().ok()?, reader.u64().ok()?);
+            let name = reader.take(72).ok()?;
+            let end = name.as_chunks::<2>().0.iter().position(|unit| *unit == [0, 0]).unwrap_or(36);
+            let name = Text::utf16(name.get(..end.saturating_mul(2)).unwrap_or(name));
+            Some(GptPartition { partition_type, unique, first_block, last_block, attributes, name })
+        })
     }
 
     /// The entries in use, each [`Gpt::entry_size`] long.
@@ -50,6 +74,24 @@ impl<'a> Gpt<'a> {
         reader.finish()?;
         Ok(Self { header, entry_size, entries, count })
     }
+}
+
+/// A partition (UEFI 2.10, section 5.3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GptPartition<'a> {
+    /// What it is for.
+    pub partition_type: Guid,
+    /// Its own GUID.
+    pub unique: Guid,
+    /// The first block.
+    pub first_block: u64,
+    /// The last block.
+    pub last_block: u64,
+    /// Attributes.
+    pub attributes: u64,
+    /// Its name.
+    pub name: Text<'a>,
 }
 
 /// The partition entries of a table, as bytes.

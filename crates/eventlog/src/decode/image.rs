@@ -1,5 +1,6 @@
 //! `UEFI_IMAGE_LOAD_EVENT` (TCG PC Client Platform Firmware Profile 1.06, section 10.2.3).
 
+use super::device_path::DevicePath;
 use crate::LogError;
 use crate::reader::Reader;
 
@@ -20,6 +21,14 @@ pub struct ImageLoad<'a> {
 }
 
 impl<'a> ImageLoad<'a> {
+    /// The device path.
+    ///
+    /// # Errors
+    /// [`LogError`] with the offset in the path.
+    pub fn path(&self) -> Result<DevicePath<'a>, LogError> {
+        DevicePath::parse(self.device_path)
+    }
+
     /// Reads the data of an event that stands at `offset` of the log.
     pub(crate) fn parse(data: &'a [u8], offset: usize) -> Result<Self, LogError> {
         let mut reader = Reader::new(data, offset, "UEFI_IMAGE_LOAD_EVENT");

@@ -3,17 +3,33 @@
 //! Decoding is for people and for claims: it shows what the log's writer put there. Only
 //! [`ConfirmedLog`](crate::ConfirmedLog) says what of it is proven.
 
+mod device_path;
+mod firmware;
 mod gpt;
 mod image;
+mod load_option;
+mod signature_list;
+mod spdm;
+mod tagged;
 mod variable;
+mod windows;
+mod x509_subject;
 
-pub use gpt::{Gpt, GptPartitions};
+pub use device_path::{DevicePath, DevicePathNode};
+pub use firmware::{FirmwareBlob, HandoffTables, HcrtmComponent, Locator, PlatformId};
+pub use gpt::{Gpt, GptPartition, GptPartitions};
 pub use image::ImageLoad;
-pub use variable::UefiVariable;
+pub use load_option::LoadOption;
+pub use signature_list::{SignatureEntry, SignatureLists, SignatureType};
+pub use spdm::DeviceSecurityEvent;
+pub use tagged::{EventTag, TaggedEvent};
 pub(crate) use variable::{GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE, SHIM_LOCK};
+pub use variable::{UefiVariable, VariableContents};
+pub use windows::{SipaEvent, SipaEvents, SipaType};
 
+use crate::payload::split_grub_prefix;
 use crate::text::{Text, as_utf16, without_nul};
-use crate::{Event, EventType, LogError, SpecId, spec_id};
+use crate::{Event, EventType, LogError, Register, SpecId, spec_id};
 
 /// The data of an event, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +54,27 @@ pub enum Decoded<'a> {
     ImageLoad(ImageLoad<'a>),
     /// A partition table.
     Gpt(Gpt<'a>),
+    /// A text that GRUB measured, with the kind that its prefix gives.
+    Grub {
+        /// `grub_cmd`, `kernel_cmdline`, `module_cmdline` or the like.
+        kind: &'static str,
+        /// The text after the prefix.
+        text: Text<'a>,
+    },
+    /// Code of the platform's firmware.
+    FirmwareBlob(FirmwareBlob<'a>),
+    /// Tables that the firmware hands over.
+    HandoffTables(HandoffTables<'a>),
+    /// Who made the platform (SP 800-155).
+    PlatformId(PlatformId<'a>),
+    /// A part of the H-CRTM.
+    HcrtmComponent(HcrtmComponent<'a>),
+    /// What a device says of its own firmware (SPDM).
+    DeviceSecurity(DeviceSecurityEvent<'a>),
+    /// A tagged event of Linux or systemd.
+    Tagged(TaggedEvent<'a>),
+    /// Events of Windows.
+    Windows(SipaEvents<'a>),
     /// A type whose data is not decoded, or data of no known shape.
     Raw(&'a [u8]),
 }
@@ -54,6 +91,14 @@ impl Decoded<'_> {
             Self::Variable(_) => "variable",
             Self::ImageLoad(_) => "image-load",
             Self::Gpt(_) => "gpt",
+            Self::Grub { .. } => "grub",
+            Self::FirmwareBlob(_) => "firmware-blob",
+            Self::HandoffTables(_) => "handoff-tables",
+            Self::PlatformId(_) => "platform-id",
+            Self::HcrtmComponent(_) => "h-crtm-component",
+            Self::DeviceSecurity(_) => "device-security",
+            Self::Tagged(_) => "tagged",
+            Self::Windows(_) => "windows",
             Self::Raw(_) => "raw",
         }
     }
@@ -68,26 +113,97 @@ impl<'a> Event<'a> {
     pub fn decode(&self) -> Result<Decoded<'a>, LogError> {
         let (data, offset) = (self.data(), self.data_offset());
         Ok(match self.event_type() {
-            EventType::NO_ACTION => decode_no_action(data, offset)?,
+            EventType::NO_ACTION => self.decode_no_action(data, offset)?,
             EventType::SEPARATOR => Decoded::Separator(data),
             EventType::ACTION
             | EventType::EFI_ACTION
             | EventType::OMIT_BOOT_DEVICE_EVENTS
             | EventType::EFI_HCRTM_EVENT => Decoded::Text(Text::utf8(without_nul(data))),
-            EventType::IPL | EventType::S_CRTM_VERSION | EventType::POST_CODE => {
-                decode_text(data).map_or(Decoded::Raw(data), Decoded::Text)
+            EventType::IPL if split_grub_prefix(data).is_some() => decode_grub(data),
+            EventType::POST_CODE | EventType::S_CRTM_CONTENTS if !is_readable(data) && data.len() == 16 => {
+                Decoded::FirmwareBlob(FirmwareBlob::parse(data, offset)?)
+            }
+            EventType::POST_CODE2 => decode_post_code2(data, offset),
+            EventType::EFI_PLATFORM_FIRMWARE_BLOB => Decoded::FirmwareBlob(FirmwareBlob::parse(data, offset)?),
+            EventType::EFI_PLATFORM_FIRMWARE_BLOB2 => Decoded::FirmwareBlob(FirmwareBlob::parse2(data, offset)?),
+            EventType::EFI_HANDOFF_TABLES => Decoded::HandoffTables(HandoffTables::parse(data, offset)?),
+            EventType::EFI_HANDOFF_TABLES2 => Decoded::HandoffTables(HandoffTables::parse2(data, offset)?),
+            EventType::EVENT_TAG => decode_tagged(data, offset)?,
+            EventType::EFI_SPDM_FIRMWARE_BLOB | EventType::EFI_SPDM_FIRMWARE_CONFIG => {
+                DeviceSecurityEvent::parse(data, offset)?.map_or(Decoded::Raw(data), Decoded::DeviceSecurity)
             }
             EventType::EFI_VARIABLE_DRIVER_CONFIG
             | EventType::EFI_VARIABLE_BOOT
             | EventType::EFI_VARIABLE_BOOT2
-            | EventType::EFI_VARIABLE_AUTHORITY => Decoded::Variable(UefiVariable::parse(data, offset)?),
+            | EventType::EFI_VARIABLE_AUTHORITY
+            | EventType::EFI_SPDM_DEVICE_POLICY
+            | EventType::EFI_SPDM_DEVICE_AUTHORITY => Decoded::Variable(UefiVariable::parse(data, offset)?),
             EventType::EFI_BOOT_SERVICES_APPLICATION
             | EventType::EFI_BOOT_SERVICES_DRIVER
             | EventType::EFI_RUNTIME_SERVICES_DRIVER => Decoded::ImageLoad(ImageLoad::parse(data, offset)?),
             EventType::EFI_GPT_EVENT | EventType::EFI_GPT_EVENT2 => Decoded::Gpt(Gpt::parse(data, offset)?),
-            _ => Decoded::Raw(data),
+            // Types whose data the specification leaves open: shown as text where they read as text.
+            _ => decode_text(data).map_or(Decoded::Raw(data), Decoded::Text),
         })
     }
+
+    fn decode_no_action(&self, data: &'a [u8], offset: usize) -> Result<Decoded<'a>, LogError> {
+        if spec_id::is_spec_id(data) {
+            return SpecId::parse(data, offset).map(Decoded::SpecId);
+        }
+        if let Some(locality) = startup_locality(data, offset)? {
+            return Ok(locality);
+        }
+        if let Some(platform) = PlatformId::parse(data, offset)? {
+            return Ok(Decoded::PlatformId(platform));
+        }
+        if let Some(component) = HcrtmComponent::parse(data, offset)? {
+            return Ok(Decoded::HcrtmComponent(component));
+        }
+        if self.register() == Register::OutOfBand {
+            return SipaEvents::parse_at(data, offset).map(Decoded::Windows);
+        }
+        Ok(Decoded::Raw(data))
+    }
+}
+
+fn decode_grub(data: &[u8]) -> Decoded<'_> {
+    match split_grub_prefix(data) {
+        Some((prefix, text)) => {
+            let kind = match prefix {
+                b"kernel_cmdline: " | b"grub_kernel_cmdline " => "kernel_cmdline",
+                b"module_cmdline: " => "module_cmdline",
+                _ => "grub_cmd",
+            };
+            Decoded::Grub { kind, text: Text::utf8(without_nul(text)) }
+        }
+        None => Decoded::Raw(data),
+    }
+}
+
+/// The second version of the POST code: a described blob, or text.
+fn decode_post_code2(data: &[u8], offset: usize) -> Decoded<'_> {
+    match FirmwareBlob::parse2(data, offset) {
+        Ok(blob) => Decoded::FirmwareBlob(blob),
+        Err(_) => decode_text(data).map_or(Decoded::Raw(data), Decoded::Text),
+    }
+}
+
+fn decode_tagged(data: &[u8], offset: usize) -> Result<Decoded<'_>, LogError> {
+    let windows = data.first_chunk().is_some_and(|tag| SipaType(u32::from_le_bytes(*tag)).is_of_windows());
+    if windows {
+        return SipaEvents::parse_at(data, offset).map(Decoded::Windows);
+    }
+    match TaggedEvent::parse(data, offset) {
+        Ok(tagged) => Ok(Decoded::Tagged(tagged)),
+        // Linux on TDX leaves tag and size out and writes the name alone.
+        Err(error) => decode_text(data).map(Decoded::Text).ok_or(error),
+    }
+}
+
+/// Whether the data is text for a person: tpm2-tools#2017 tells POST codes from blobs so.
+fn is_readable(data: &[u8]) -> bool {
+    !data.is_empty() && data.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ')
 }
 
 /// Text, where the data reads as text: UTF-16 with a terminating NUL, or printable UTF-8 with or without one.
@@ -104,13 +220,6 @@ pub(crate) fn decode_text(data: &[u8]) -> Option<Text<'_>> {
 
 /// The signature of the event that gives the locality (TCG PC Client Platform Firmware Profile 1.06, section 10.4.5.3).
 const STARTUP_LOCALITY: &[u8; 16] = b"StartupLocality\0";
-
-fn decode_no_action(data: &[u8], offset: usize) -> Result<Decoded<'_>, LogError> {
-    if spec_id::is_spec_id(data) {
-        return SpecId::parse(data, offset).map(Decoded::SpecId);
-    }
-    Ok(startup_locality(data, offset)?.unwrap_or(Decoded::Raw(data)))
-}
 
 /// The startup locality, where the data has its signature. Zero bytes after it are kept and counted: coreboot writes
 /// some.

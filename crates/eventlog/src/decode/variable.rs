@@ -2,6 +2,8 @@
 
 use uguid::{Guid, guid};
 
+use super::load_option::LoadOption;
+use super::signature_list::{SignatureEntry, SignatureLists, SignatureType};
 use crate::LogError;
 use crate::reader::Reader;
 use crate::text::Text;
@@ -35,6 +37,78 @@ impl<'a> UefiVariable<'a> {
         self.guid == guid && self.name.is(name)
     }
 
+    /// What the contents of a whole variable are, by its name. An authority event has one entry of a variable instead:
+    /// see [`UefiVariable::authority_entry`].
+    ///
+    /// # Errors
+    /// [`LogError`] with the offset in the contents, where they are not of the shape that the name prescribes.
+    pub fn contents(&self) -> Result<VariableContents<'a>, LogError> {
+        let lists = [
+            (GLOBAL_VARIABLE, "PK"),
+            (GLOBAL_VARIABLE, "KEK"),
+            (IMAGE_SECURITY_DATABASE, "db"),
+            (IMAGE_SECURITY_DATABASE, "dbx"),
+            (IMAGE_SECURITY_DATABASE, "dbt"),
+            (IMAGE_SECURITY_DATABASE, "dbr"),
+            (SHIM_LOCK, "MokList"),
+            (SHIM_LOCK, "MokListRT"),
+            (SHIM_LOCK, "MokListX"),
+            (SHIM_LOCK, "MokListXRT"),
+        ];
+        let flags = ["SecureBoot", "SetupMode", "AuditMode", "DeployedMode", "VendorKeys"];
+        if lists.iter().any(|(guid, name)| self.is(*guid, name)) {
+            return SignatureLists::parse(self.data).map(VariableContents::SignatureLists);
+        }
+        if self.guid == SHIM_LOCK && self.name.is("SbatLevel") {
+            return Ok(VariableContents::Text(Text::utf8(crate::text::without_nul(self.data))));
+        }
+        if self.guid != GLOBAL_VARIABLE {
+            return Ok(VariableContents::Raw(self.data));
+        }
+        match self.data {
+            [flag] if flags.iter().any(|name| self.name.is(name)) => Ok(VariableContents::Flag(*flag)),
+            _ if self.name.is("BootOrder") => match self.data.as_chunks::<2>() {
+                (order, []) => Ok(VariableContents::BootOrder(order)),
+                _ => Err(LogError::Malformed {
+                    structure: "the variable BootOrder",
+                    offset: 0,
+                    problem: "its length is odd",
+                }),
+            },
+            _ if self.is_boot_option() => LoadOption::parse(self.data).map(VariableContents::LoadOption),
+            _ => Ok(VariableContents::Raw(self.data)),
+        }
+    }
+
+    /// Whether the name is `Boot` and four hexadecimal digits.
+    fn is_boot_option(&self) -> bool {
+        let mut characters = self.name.chars();
+        let boot = "Boot".chars().all(|character| characters.next() == Some(character));
+        let mut digits = 0_u32;
+        boot && characters.all(|character| {
+            digits = digits.saturating_add(1);
+            character.is_ascii_hexdigit()
+        }) && digits == 4
+    }
+
+    /// The contents as an authority event has them: one entry of db, the owner before it. Old versions of shim leave
+    /// the owner out: whatever is a certificate then has the type of one and a nil owner.
+    #[must_use]
+    pub fn authority_entry(&self) -> Option<SignatureEntry<'a>> {
+        let certificate = |owner, data: &'a [u8]| SignatureEntry { kind: SignatureType::X509, owner, data };
+        // A certificate is a DER sequence with a length of two bytes.
+        match self.data {
+            [0x30, 0x82, ..] => Some(certificate(Guid::ZERO, self.data)),
+            _ => match self.data.split_first_chunk::<16>() {
+                Some((owner, data @ [0x30, 0x82, ..])) => Some(certificate(Guid::from_bytes(*owner), data)),
+                Some((owner, data)) if data.len() == 32 => {
+                    Some(SignatureEntry { kind: SignatureType::SHA256, owner: Guid::from_bytes(*owner), data })
+                }
+                _ => None,
+            },
+        }
+    }
+
     /// Reads the data of an event that stands at `offset` of the log.
     pub(crate) fn parse(data: &'a [u8], offset: usize) -> Result<Self, LogError> {
         let mut reader = Reader::new(data, offset, "UEFI_VARIABLE_DATA");
@@ -47,4 +121,22 @@ impl<'a> UefiVariable<'a> {
         let data = reader.take(data_length)?;
         Ok(Self { guid, name, data, trailing: reader.rest() })
     }
+}
+
+/// The contents of a variable, decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VariableContents<'a> {
+    /// PK, KEK, db, dbx, shim's lists.
+    SignatureLists(SignatureLists<'a>),
+    /// `Boot####`.
+    LoadOption(LoadOption<'a>),
+    /// `BootOrder`: numbers of boot options, little endian.
+    BootOrder(&'a [[u8; 2]]),
+    /// SecureBoot, SetupMode, …: one byte.
+    Flag(u8),
+    /// shim's `SbatLevel`.
+    Text(Text<'a>),
+    /// Anything else.
+    Raw(&'a [u8]),
 }

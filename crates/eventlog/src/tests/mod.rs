@@ -2,8 +2,12 @@
 
 extern crate std;
 
+mod ccel;
+mod cel;
 mod claims;
+mod decoding;
 mod explaining;
+mod ima;
 mod parsing;
 mod payload;
 mod properties;

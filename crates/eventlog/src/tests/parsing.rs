@@ -156,11 +156,11 @@ fn digests_may_come_in_any_order_and_be_fewer_than_declared() {
 #[test]
 fn unknown_types_are_kept() {
     let mut builder = boot();
-    builder.measure(2, EventType(0x8401), b"TSME");
+    builder.measure(2, EventType(0x8401), b"\x01TSME");
     let bytes = bytes_of(&builder);
     let event = parse(&bytes).events().last().unwrap();
     assert_eq!((event.event_type().name(), event.event_type().to_string().as_str()), (None, "EV_0x00008401"));
-    assert_eq!(event.decode().unwrap(), Decoded::Raw(b"TSME"));
+    assert_eq!(event.decode().unwrap(), Decoded::Raw(b"\x01TSME"));
 }
 
 #[test]

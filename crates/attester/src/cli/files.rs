@@ -1,0 +1,91 @@
+//! Files in and out.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use nitrotpm_attester::AttesterError;
+use zeroize::Zeroizing;
+
+/// Bounds what is read: no file of ours is as large.
+const MAX_LEN: u64 = 64 * 1024 * 1024;
+
+/// Reads a file, or standard input for `-`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, AttesterError> {
+    let failed = |source| AttesterError::File { path: path.to_owned(), action: "read", source };
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        io::stdin().lock().take(MAX_LEN).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(path).and_then(|file| file.take(MAX_LEN).read_to_end(&mut bytes))
+    }
+    .map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Reads a password, without a newline at its end.
+pub(super) fn read_password(path: &Path) -> Result<Zeroizing<Vec<u8>>, AttesterError> {
+    let mut password = Zeroizing::new(read(path)?);
+    if password.last() == Some(&b'\n') {
+        password.pop();
+    }
+    Ok(password)
+}
+
+/// Reads a text.
+pub(super) fn read_text(path: &Path) -> Result<String, AttesterError> {
+    String::from_utf8(read(path)?)
+        .map_err(|error| AttesterError::Malformed { document: "the file", detail: error.to_string() })
+}
+
+/// Writes a file, or standard output for `-`.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
+    let failed = |source| AttesterError::File { path: path.to_owned(), action: "written", source };
+    if path == Path::new("-") {
+        return io::stdout().lock().write_all(bytes).map_err(failed);
+    }
+    fs::write(path, bytes).map_err(failed)
+}
+
+/// Writes a file that its owner alone reads, or standard output for `-`.
+pub(super) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
+    if path == Path::new("-") {
+        return write(path, bytes);
+    }
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|source| AttesterError::File { path: path.to_owned(), action: "written", source })
+}
+
+/// Writes a file that must not exist yet, readable by its owner alone: keys, and records that never change.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .map_err(|source| AttesterError::File { path: path.to_owned(), action: "written", source })
+}
+
+/// Takes a file away and gives its content: of two that try, one gets it.
+pub(super) fn take(path: &Path) -> Result<Vec<u8>, AttesterError> {
+    let failed = |action| move |source| AttesterError::File { path: path.to_owned(), action, source };
+    let mut taken = path.as_os_str().to_owned();
+    taken.push(format!(".used-{}", std::process::id()));
+    let taken = Path::new(&taken);
+    // Renaming is the one step that only one can do.
+    fs::rename(path, taken).map_err(failed("taken"))?;
+    let bytes = read(taken);
+    fs::remove_file(taken).map_err(failed("removed"))?;
+    bytes
+}

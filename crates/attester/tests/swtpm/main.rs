@@ -1,0 +1,12 @@
+//! The attester against a software TPM: skipped in the open where swtpm is missing.
+
+#[cfg(test)]
+mod documents;
+#[cfg(test)]
+mod enrolment;
+#[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod software_tpm;

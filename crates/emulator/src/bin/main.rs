@@ -1,0 +1,161 @@
+//! `nitrotpm-emulator`: a NitroTPM on a developer's machine.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+use nitrotpm_emulator::{ASSUMPTIONS, DeviceClock, EmulatorError, Fault, NitroTpm};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// The environment failed: no swtpm, no permission, no space (contract/cli.md).
+const ENVIRONMENT_FAILED: u8 = 4;
+const WRONG_USAGE: u8 = 2;
+
+/// A NitroTPM made of swtpm, for tests without AWS.
+#[derive(Parser)]
+#[command(name = "nitrotpm-emulator", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a TPM until it is stopped (SIGTERM, SIGINT or SIGHUP).
+    ///
+    /// When the TPM is ready, one line of JSON on standard output says where it is reached.
+    Run(Run),
+    /// Lists what the device can be told to do wrong.
+    Faults,
+    /// Lists what is assumed of the real device, because nobody documents it.
+    Assumptions,
+}
+
+#[derive(Args)]
+struct Run {
+    /// The directory that holds the TPM's state; a new TPM is made where there is none
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+    /// Offer the TPM on this TCP port, with control on the next one, as libtss2's swtpm TCTI expects it
+    /// [default: two free ports]
+    #[arg(long, value_name = "PORT")]
+    tcp: Option<u16>,
+    /// Offer the TPM as a file that behaves as /dev/tpm0 does (FUSE)
+    #[arg(long, value_name = "PATH")]
+    fuse: Option<PathBuf>,
+    /// Offer the TPM on a pseudo terminal; PATH becomes a symbolic link to it
+    #[arg(long, value_name = "PATH")]
+    pty: Option<PathBuf>,
+    /// Offer the TPM on a Unix socket
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+    /// The module id in documents: i-<8 to 17 hexadecimal digits>-tpm<16 hexadecimal digits> [default: made up once]
+    #[arg(long, value_name = "ID")]
+    module_id: Option<String>,
+    /// The region in the names of certificates
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    region: String,
+    /// Stand the device's clock still at this time (RFC 3339), which documents and certificates then have
+    #[arg(long, value_name = "RFC3339")]
+    clock: Option<Timestamp>,
+    /// Something that the device does wrong; may be given more than once. Names: `nitrotpm-emulator faults`
+    #[arg(long = "fault", value_name = "NAME")]
+    faults: Vec<Fault>,
+}
+
+fn main() -> ExitCode {
+    let lines: Vec<String> = match Arguments::parse().command {
+        Command::Run(run) => {
+            return match serve(run) {
+                Ok(code) => code,
+                Err(error @ EmulatorError::ModuleId { .. }) => {
+                    complain(&error.to_string());
+                    ExitCode::from(WRONG_USAGE)
+                }
+                Err(error) => complain(&error.to_string()),
+            };
+        }
+        Command::Faults => Fault::ALL.iter().map(|fault| format!("{fault:<20}{}", fault.meaning())).collect(),
+        Command::Assumptions => ASSUMPTIONS.iter().map(|(request, answer)| format!("{request}: {answer}")).collect(),
+    };
+    let mut output = io::stdout().lock();
+    match lines.iter().try_for_each(|line| writeln!(output, "{line}")) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&format!("the list cannot be written ({error})")),
+    }
+}
+
+fn complain(message: &str) -> ExitCode {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(io::stderr(), "nitrotpm-emulator: {message}");
+    ExitCode::from(ENVIRONMENT_FAILED)
+}
+
+fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
+    // Before the TPM is there, so that no signal ends this process without shutting it down.
+    let mut signals = match Signals::new([SIGINT, SIGTERM, SIGHUP]) {
+        Ok(signals) => signals,
+        Err(error) => return Ok(complain(&format!("signals cannot be handled ({error})"))),
+    };
+    let mut builder = NitroTpm::builder().state_dir(run.state).region(run.region);
+    if let Some(module_id) = run.module_id {
+        builder = builder.module_id(module_id);
+    }
+    if let Some(time) = run.clock {
+        // Before 1970 there is no document.
+        builder = builder.clock(DeviceClock::Fixed(u64::try_from(time.as_millisecond()).unwrap_or_default()));
+    }
+    for fault in run.faults {
+        builder = builder.fault(fault);
+    }
+    if let Some(port) = run.tcp {
+        builder = builder.tcp_port(port);
+    }
+    if let Some(path) = &run.fuse {
+        builder = builder.fuse(path);
+    }
+    if let Some(path) = &run.pty {
+        builder = builder.pty(path);
+    }
+    if let Some(path) = &run.unix {
+        builder = builder.unix(path);
+    }
+    let tpm = builder.start()?;
+    match tpm.write_ek_public() {
+        Ok(()) => {}
+        // A TPM in use may have an endorsement password, or no room: the keys of before stay in the directory.
+        Err(error @ EmulatorError::Tpm { .. }) => {
+            let _ = writeln!(io::stderr(), "nitrotpm-emulator: ek-pub.der and ek-pub.tpmt are not renewed: {error}");
+        }
+        Err(error) => return Err(error),
+    }
+    let ready = serde_json::json!({
+        "schema": "nitrotpm.emulator/1",
+        "state": tpm.directory(),
+        "module_id": tpm.module_id(),
+        "root": tpm.directory().join("root.pem"),
+        "tcti": tpm.tcti(),
+        "tcp": tpm.tcp_port(),
+        "fuse": run.fuse,
+        "pty": run.pty,
+        "unix": run.unix,
+    });
+    let mut output = io::stdout();
+    if let Err(error) = writeln!(output, "{ready}").and_then(|()| output.flush()) {
+        return Ok(complain(&format!("the ready line cannot be written ({error})")));
+    }
+    loop {
+        if signals.pending().next().is_some() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !tpm.is_running() {
+            return Ok(complain("swtpm has ended: see swtpm.log in the state directory, and start again"));
+        }
+        // A signal that arrives just before the sleep waits this long.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

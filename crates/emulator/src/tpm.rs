@@ -1,0 +1,293 @@
+//! The emulator as its user holds it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nitrotpm_pcr::{Bank, PcrValues};
+use tempfile::TempDir;
+
+use crate::backend::Backend;
+use crate::device::{Device, Reply, SharedDevice};
+use crate::documents::{DeviceClock, Documents};
+use crate::ek::{self, EkKind, EkPublic};
+use crate::self_test;
+use crate::state::StateDir;
+use crate::transport::{FuseTransport, PtyTransport, TcpTransport, UnixTransport};
+use crate::{EmulatorError, Fault};
+
+/// How a NitroTPM is to be started.
+#[derive(Clone, Debug, Default)]
+pub struct NitroTpmBuilder {
+    state: Option<PathBuf>,
+    swtpm: Option<OsString>,
+    tcp: Option<u16>,
+    unix: Option<PathBuf>,
+    pty: Option<PathBuf>,
+    fuse: Option<PathBuf>,
+    region: Option<String>,
+    module_id: Option<String>,
+    clock: DeviceClock,
+    faults: BTreeSet<Fault>,
+}
+
+impl NitroTpmBuilder {
+    /// The directory that holds the TPM's state. It is created where needed, and with it a new TPM. Without one the TPM
+    /// lives in a temporary directory and ends with its [`NitroTpm`].
+    #[must_use]
+    pub fn state_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.state = Some(directory.into());
+        self
+    }
+
+    /// The program swtpm. Without this, what the environment variable SWTPM names, and else `swtpm` in the path.
+    #[must_use]
+    pub fn swtpm(mut self, program: impl Into<OsString>) -> Self {
+        self.swtpm = Some(program.into());
+        self
+    }
+
+    /// The TCP port of the commands; control is on the next one. Without this, two free ports.
+    #[must_use]
+    pub const fn tcp_port(mut self, port: u16) -> Self {
+        self.tcp = Some(port);
+        self
+    }
+
+    /// Offers the TPM on a Unix socket too.
+    #[must_use]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix = Some(path.into());
+        self
+    }
+
+    /// Offers the TPM on a pseudo terminal too; `path` becomes a symbolic link to it.
+    #[must_use]
+    pub fn pty(mut self, path: impl Into<PathBuf>) -> Self {
+        self.pty = Some(path.into());
+        self
+    }
+
+    /// Offers the TPM as a file that behaves as /dev/tpm0 does, by FUSE: `path` is created where it is not there. Needs
+    /// /dev/fuse, and root or fusermount3.
+    #[must_use]
+    pub fn fuse(mut self, path: impl Into<PathBuf>) -> Self {
+        self.fuse = Some(path.into());
+        self
+    }
+
+    /// The region in the certificates' names. Without this, `us-east-1`.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// The module id in the documents: `i-<8 to 17 hex digits>-tpm<16 hex digits>`. It is kept with the state; a new TPM
+    /// makes one up.
+    #[must_use]
+    pub fn module_id(mut self, module_id: impl Into<String>) -> Self {
+        self.module_id = Some(module_id.into());
+        self
+    }
+
+    /// The device's clock, which gives documents and their certificates their times.
+    #[must_use]
+    pub const fn clock(mut self, clock: DeviceClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Something that this device does wrong; may be called again for more.
+    #[must_use]
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.faults.insert(fault);
+        self
+    }
+
+    /// Starts the TPM and offers it.
+    ///
+    /// # Errors
+    /// [`EmulatorError`] says what is missing or in the way.
+    pub fn start(self) -> Result<NitroTpm, EmulatorError> {
+        let temporary = match self.state {
+            Some(_) => None,
+            None => Some(
+                tempfile::Builder::new()
+                    .prefix("nitrotpm-")
+                    .tempdir()
+                    .map_err(|source| EmulatorError::State { path: std::env::temp_dir(), source })?,
+            ),
+        };
+        let root = self.state.or_else(|| temporary.as_ref().map(|directory| directory.path().to_path_buf()));
+        let state = StateDir::open(&root.unwrap_or_default())?;
+        let program = self.swtpm.or_else(|| std::env::var_os("SWTPM")).unwrap_or_else(|| OsString::from("swtpm"));
+        let region = self.region.as_deref().unwrap_or("us-east-1");
+        let documents = Documents::open(&state, region, self.module_id, self.clock)?;
+        let directory = state.root().to_path_buf();
+        let mut backend = Backend::start(&program, &state, 0)?;
+        self_test::run(&mut backend)?;
+        let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults)?));
+        let tcp = TcpTransport::start(self.tcp, &device)?;
+        let unix = self.unix.map(|path| UnixTransport::start(&path, &device)).transpose()?;
+        let pty = self.pty.map(|path| PtyTransport::start(&path, &device)).transpose()?;
+        let fuse = self.fuse.map(|path| FuseTransport::start(&path, &device)).transpose()?;
+        Ok(NitroTpm { _fuse: fuse, _pty: pty, _unix: unix, tcp, device, directory, _temporary: temporary })
+    }
+}
+
+/// A running NitroTPM. Dropping it shuts the TPM down, ends swtpm and closes all connections; a process that is killed
+/// leaves no swtpm behind either.
+///
+/// ```no_run
+/// let tpm = nitrotpm_emulator::NitroTpm::start()?;
+/// std::process::Command::new("tpm2_pcrread").env("TPM2TOOLS_TCTI", tpm.tcti()).status().unwrap();
+/// # Ok::<(), nitrotpm_emulator::EmulatorError>(())
+/// ```
+pub struct NitroTpm {
+    // Dropped in this order: no client is left when the TPM ends, no TPM when its directory goes.
+    _fuse: Option<FuseTransport>,
+    _pty: Option<PtyTransport>,
+    _unix: Option<UnixTransport>,
+    tcp: TcpTransport,
+    device: Arc<SharedDevice>,
+    directory: PathBuf,
+    _temporary: Option<TempDir>,
+}
+
+impl NitroTpm {
+    /// A new TPM with a temporary directory and free ports of its own: as many as wanted run side by side.
+    ///
+    /// # Errors
+    /// [`EmulatorError`] says what is missing or in the way.
+    pub fn start() -> Result<Self, EmulatorError> {
+        Self::builder().start()
+    }
+
+    /// A TPM with state, places and behaviour as chosen.
+    #[must_use]
+    pub fn builder() -> NitroTpmBuilder {
+        NitroTpmBuilder::default()
+    }
+
+    /// Executes one command, given with its header, as a client of any transport would. No bytes are the answer where the
+    /// device loses it ([`Fault::DroppedResponse`]).
+    #[must_use]
+    pub fn execute(&self, command: &[u8]) -> Vec<u8> {
+        match self.device.execute(command) {
+            Reply::Response(response) => response,
+            Reply::Dropped => Vec::new(),
+        }
+    }
+
+    /// The certificate, in PEM, under which this device's documents verify.
+    #[must_use]
+    pub fn root_pem(&self) -> String {
+        self.device.with(|device| device.documents.root_pem())
+    }
+
+    /// The module id in this device's documents.
+    #[must_use]
+    pub fn module_id(&self) -> String {
+        self.device.with(|device| device.documents.module_id().to_owned())
+    }
+
+    /// What this device does wrong from now on.
+    pub fn set_faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.device.with(|device| device.faults = faults.into_iter().collect());
+    }
+
+    /// The device's clock from now on.
+    pub fn set_clock(&self, clock: DeviceClock) {
+        self.device.with(|device| device.documents.set_clock(clock));
+    }
+
+    /// The port on 127.0.0.1 that takes TPM commands. Control is on the next one.
+    #[must_use]
+    pub const fn tcp_port(&self) -> u16 {
+        self.tcp.port()
+    }
+
+    /// What to give libtss2, tpm2-tools and tss-esapi as the TCTI.
+    #[must_use]
+    pub fn tcti(&self) -> String {
+        format!("swtpm:host=127.0.0.1,port={}", self.tcp_port())
+    }
+
+    /// The directory with the TPM's state and the files for its users.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The PCRs of a bank as they are now; none where the bank is off.
+    ///
+    /// # Errors
+    /// [`EmulatorError`] where swtpm has ended.
+    pub fn pcrs(&self, bank: Bank) -> Result<PcrValues, EmulatorError> {
+        self.device.with(|device| device.backend.pcrs(bank))
+    }
+
+    /// The public part of an endorsement key, as EC2's GetInstanceTpmEkPub gives it. It is the same each time; making it
+    /// takes a tenth of a second and more for RSA.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Tpm`] where the endorsement hierarchy has an authorization value, or no room for one more object.
+    pub fn ek_public(&self, kind: EkKind) -> Result<EkPublic, EmulatorError> {
+        self.device.with(|device| ek::public(&mut device.backend, kind))
+    }
+
+    /// Writes both endorsement keys into the directory: `ek-pub.der` and `ek-pub.tpmt` of the RSA key, and
+    /// `ek-pub-ecc-sec-p384.der` and `.tpmt`.
+    ///
+    /// # Errors
+    /// As of [`Self::ek_public`], or where the directory is not writable.
+    pub fn write_ek_public(&self) -> Result<(), EmulatorError> {
+        self.device.with(|device| {
+            for kind in EkKind::ALL {
+                let public = ek::public(&mut device.backend, kind)?;
+                let stem = match kind {
+                    EkKind::Rsa2048 => "ek-pub".to_owned(),
+                    EkKind::EccP384 => format!("ek-pub-{}", kind.name()),
+                };
+                device.state.write(&format!("{stem}.der"), &public.der)?;
+                device.state.write(&format!("{stem}.tpmt"), &public.tpmt)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Switches the machine off and on: sessions, loaded objects and PCRs go, TPM2_Startup(CLEAR) is sent.
+    ///
+    /// # Errors
+    /// [`EmulatorError`] where swtpm has ended.
+    pub fn reset(&self) -> Result<(), EmulatorError> {
+        self.device.with(|device| device.reset())
+    }
+
+    /// Whether swtpm is running. Without it each command is answered TPM_RC_FAILURE.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.device.with(|device| device.backend.is_running())
+    }
+
+    /// The process id of swtpm.
+    #[must_use]
+    pub fn swtpm_process(&self) -> u32 {
+        self.device.with(|device| device.backend.process())
+    }
+}
+
+impl Drop for NitroTpm {
+    fn drop(&mut self) {
+        self.device.with(|device| device.backend.shutdown());
+    }
+}
+
+impl fmt::Debug for NitroTpm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NitroTpm").field("directory", &self.directory()).field("tcti", &self.tcti()).finish()
+    }
+}

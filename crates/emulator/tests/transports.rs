@@ -1,0 +1,223 @@
+//! The device-like file, the terminal and the socket, by raw bytes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a helper of tests fails as a test does"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nitrotpm_emulator::{EmulatorError, NitroTpm};
+
+const GET_RANDOM: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 8];
+/// TPM_CAP_TPM_PROPERTIES, which has a long answer.
+const GET_CAPABILITY: [u8; 22] = [0x80, 0x01, 0, 0, 0, 22, 0, 0, 0x01, 0x7a, 0, 0, 0, 6, 0, 0, 1, 0, 0, 0, 0, 127];
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
+}
+
+#[track_caller]
+fn errno(result: std::io::Result<impl Sized>) -> Option<i32> {
+    result.err().unwrap().raw_os_error()
+}
+
+const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
+const E2BIG: i32 = 7;
+
+#[test]
+#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+fn the_file_behaves_as_the_kernels_device() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tpm0");
+    let tpm = NitroTpm::builder().fuse(&path).start().unwrap();
+    let mut file = open(&path).unwrap();
+    // One client at a time.
+    assert_eq!(errno(open(&path)), Some(EBUSY));
+    // Nothing to read yet: the end of the file, at once.
+    let mut buffer = [0; 64];
+    assert_eq!(file.read(&mut buffer).unwrap(), 0);
+    // Partial reads, then the end.
+    assert_eq!(file.write(&GET_RANDOM).unwrap(), 12);
+    assert_eq!(file.read(&mut buffer[..10]).unwrap(), 10);
+    assert_eq!(buffer[..10], [0x80, 0x01, 0, 0, 0, 20, 0, 0, 0, 0]);
+    // No command while a response is unread.
+    assert_eq!(errno(file.write(&GET_RANDOM)), Some(EBUSY));
+    assert_eq!(file.read(&mut buffer).unwrap(), 10);
+    assert_eq!(file.read(&mut buffer).unwrap(), 0);
+    // Too long, too short, a size that is not there; and bytes behind a command are ignored.
+    assert_eq!(errno(file.write(&[0x80; 4097])), Some(E2BIG));
+    assert_eq!(errno(file.write(&GET_RANDOM[..5])), Some(EINVAL));
+    assert_eq!(errno(file.write(&GET_RANDOM[..11])), Some(EINVAL));
+    assert_eq!(file.write(&[&GET_RANDOM[..], &[0; 8]].concat()).unwrap(), 20);
+    let mut all = Vec::new();
+    file.read_to_end(&mut all).unwrap();
+    assert_eq!(all.len(), 20);
+    // Closing forgets what was not read.
+    file.write_all(&GET_CAPABILITY).unwrap();
+    drop(file);
+    for _ in 0..200 {
+        let mut file = open(&path).unwrap();
+        assert_eq!(file.read(&mut buffer).unwrap(), 0);
+        file.write_all(&GET_RANDOM).unwrap();
+        assert_eq!(file.read(&mut buffer).unwrap(), 20);
+    }
+    drop(tpm);
+    assert!(!path.exists());
+}
+
+#[test]
+#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+fn an_open_file_does_not_keep_the_tpm() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tpm0");
+    let tpm = NitroTpm::builder().fuse(&path).start().unwrap();
+    let process = tpm.swtpm_process();
+    let mut file = open(&path).unwrap();
+    file.write_all(&GET_RANDOM).unwrap();
+    let start = Instant::now();
+    drop(tpm);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert!(!Path::new(&format!("/proc/{process}")).exists());
+    let mut buffer = [0; 64];
+    let _ = file.read(&mut buffer);
+    assert!(file.write(&GET_RANDOM).is_err());
+}
+
+#[test]
+#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
+    let places = tempfile::tempdir().unwrap();
+    let state = places.path().join("state");
+    let (fuse, unix, pty) = (places.path().join("tpm0"), places.path().join("sock"), places.path().join("tty"));
+    for _ in 0..3 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
+            .args(["run", "--state"])
+            .arg(&state)
+            .arg("--fuse")
+            .arg(&fuse)
+            .arg("--unix")
+            .arg(&unix)
+            .arg("--pty")
+            .arg(&pty)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = Vec::new();
+        let mut output = child.stdout.take().unwrap();
+        while !line.ends_with(b"\n") {
+            let mut byte = [0];
+            assert_eq!(output.read(&mut byte).unwrap(), 1);
+            line.push(byte[0]);
+        }
+        let ready: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(ready["fuse"].as_str(), fuse.to_str());
+        for name in ["root.pem", "ek-pub.der", "ek-pub.tpmt", "ek-pub-ecc-sec-p384.der"] {
+            assert!(state.join(name).is_file(), "{name}");
+        }
+        let mut buffer = [0; 64];
+        let mut file = open(&fuse).unwrap();
+        file.write_all(&GET_RANDOM).unwrap();
+        assert_eq!(file.read(&mut buffer).unwrap(), 20);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The client is told, and not left waiting.
+        assert!(file.write(&GET_RANDOM).is_err());
+    }
+    let tpm = NitroTpm::builder().state_dir(&state).fuse(&fuse).unix(&unix).pty(&pty).start().unwrap();
+    let mut file = open(&fuse).unwrap();
+    file.write_all(&GET_RANDOM).unwrap();
+    assert_eq!(file.read(&mut [0; 64]).unwrap(), 20);
+    drop(file);
+    drop(tpm);
+    assert!(!unix.exists() && fs::symlink_metadata(&pty).is_err());
+}
+
+#[test]
+#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+fn a_place_in_use_is_not_taken() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tpm0");
+    let first = NitroTpm::builder().fuse(&path).start().unwrap();
+    let second = NitroTpm::builder().fuse(&path).start();
+    assert!(matches!(second, Err(EmulatorError::Transport { .. })), "{second:?}");
+    let mut file = open(&path).unwrap();
+    file.write_all(&GET_RANDOM).unwrap();
+    assert_eq!(file.read(&mut [0; 64]).unwrap(), 20);
+    drop(file);
+    drop(first);
+    let directory = NitroTpm::builder().fuse(places.path()).start();
+    assert!(matches!(directory, Err(EmulatorError::Transport { .. })), "{directory:?}");
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn the_socket_serves_several_clients() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("sock");
+    let tpm = NitroTpm::builder().unix(&path).start().unwrap();
+    let second = NitroTpm::builder().unix(&path).start();
+    assert!(matches!(second, Err(EmulatorError::Transport { .. })), "{second:?}");
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let path = path.clone();
+            thread::spawn(move || {
+                let mut connection = UnixStream::connect(path).unwrap();
+                let mut answer = [0; 20];
+                for _ in 0..100 {
+                    connection.write_all(&GET_RANDOM).unwrap();
+                    connection.read_exact(&mut answer).unwrap();
+                    assert_eq!(answer[..10], [0x80, 0x01, 0, 0, 0, 20, 0, 0, 0, 0]);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    // A size that no command has: an answer, and the end.
+    let mut connection = UnixStream::connect(&path).unwrap();
+    connection.write_all(&[0xff; 10]).unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, [0x80, 0x01, 0, 0, 0, 10, 0, 0, 0x01, 0x42]);
+    // A client that is connected when the TPM goes is let go.
+    let mut connection = UnixStream::connect(&path).unwrap();
+    drop(tpm);
+    let ended = connection.read(&mut [0; 1]);
+    assert!(matches!(ended, Ok(0)) || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn the_terminal_serves_one_client_after_the_other() {
+    let places = tempfile::tempdir().unwrap();
+    let path = places.path().join("tty");
+    let tpm = NitroTpm::builder().pty(&path).start().unwrap();
+    for _ in 0..3 {
+        let mut terminal = open(&path).unwrap();
+        terminal.write_all(&GET_RANDOM).unwrap();
+        let mut answer = Vec::new();
+        // Ends when nothing comes for a while.
+        terminal.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer.len(), 20);
+    }
+    // A client that left half a command is forgotten.
+    open(&path).unwrap().write_all(&GET_RANDOM[..7]).unwrap();
+    thread::sleep(Duration::from_millis(1200));
+    let mut terminal = open(&path).unwrap();
+    terminal.write_all(&GET_RANDOM).unwrap();
+    let mut answer = Vec::new();
+    terminal.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.len(), 20);
+    drop(tpm);
+    assert!(fs::symlink_metadata(&path).is_err());
+}
