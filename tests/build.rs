@@ -1,6 +1,7 @@
 //! Finds the corpus, so that a test which needs it is skipped in the open when it is missing, never passed.
 //!
-//! Sets `cfg(corpus)` when the corpus is there, and tells the tests where (`NITROTPM_CORPUS_DIR`).
+//! Sets `cfg(corpus)` when the corpus is there, and tells the tests where (`NITROTPM_CORPUS_DIR`); sets `cfg(swtpm)` when
+//! that program is in the path.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,17 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=NITROTPM_CORPUS");
     println!("cargo::rerun-if-env-changed=NITROTPM_REQUIRE_CORPUS");
+
+    println!("cargo::rustc-check-cfg=cfg(swtpm)");
+    println!("cargo::rerun-if-env-changed=PATH");
+    let path = env::var_os("PATH").unwrap_or_default();
+    for program in env::split_paths(&path).map(|folder| folder.join("swtpm")) {
+        println!("cargo::rerun-if-changed={}", program.display());
+        if program.is_file() {
+            println!("cargo::rustc-cfg=swtpm");
+            break;
+        }
+    }
 
     let chosen = env::var_os("NITROTPM_CORPUS").filter(|value| !value.is_empty());
     let required = env::var_os("NITROTPM_REQUIRE_CORPUS").is_some_and(|value| !value.is_empty() && value != "0");

@@ -85,7 +85,7 @@ fn in_order(bank: Bank, digests: impl IntoIterator<Item = Vec<u8>>) -> PcrValues
 }
 
 /// The two numbers of an ECDSA signature in DER, both of less than 128 bytes.
-fn split_der(signature: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn split_der(signature: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let number = |at: usize| {
         let length = usize::from(signature[at + 1]);
         (signature[at + 2..at + 2 + length].to_vec(), at + 2 + length)

@@ -8,12 +8,12 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use benches::data::{Digests, Random};
-use benches::log::{BANKS, Event, replay_one_by_one, replay_scalar, walk};
+use benches::log::{BANKS, Event, OneByOne, Product, Reader, Scalar, Walk};
 use benches::peers::{AwsLc, Library, OpenSsl, Ring, RustCrypto};
 use benches::swtpm::Swtpm;
 use benches::{Race, Time, bound, clock_gigahertz, time_of};
 use nitrotpm_digest_lanes::{Backends, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform};
-use nitrotpm_pcr::{BankId, Batch, Digest, reset_value};
+use nitrotpm_pcr::{Batch, LogId, PcrIndex, reset_value};
 
 /// Rounds of a race, and how long each candidate has in one, in microseconds.
 const ROUNDS: usize = 60;
@@ -154,50 +154,116 @@ fn corpus(path: &str) -> PathBuf {
 
 const LOG: &str = "eventlog/go-eventlog/testdata/eventlogs/tpm/ubuntu-2104-no-dbx.bin";
 
-fn add_log<'d>(batch: &mut Batch<'d>, events: &[Event<'d>]) -> [BankId; 3] {
-    std::array::from_fn(|place| {
-        let bank = BANKS[place];
-        let digests = events.iter().map(|event| (event.index, event.digests[place]));
-        batch.add_bank(bank, |index| reset_value(bank, index), digests).expect("walked by its length")
-    })
+/// Adds a log to a batch, and the data of its events where `data` says so.
+fn add_log<'d, R: Reader>(batch: &mut Batch<'d>, log: &'d [u8], data: bool) -> LogId {
+    let mut adding = batch.add_log();
+    let add = |event: Event<'d>| {
+        for (bank, digest) in BANKS.into_iter().zip(event.digests) {
+            adding.extend(bank, event.index, digest).expect("walked by its length");
+        }
+    };
+    R::each(log, add).expect("the log was read before");
+    let id = adding.finish(reset_value).expect("the same bank");
+    if data {
+        let add = |event: Event<'d>| {
+            BANKS.iter().for_each(|bank| {
+                batch.add_message(*bank, event.data);
+            })
+        };
+        R::each(log, add).expect("the log was read before");
+    }
+    id
 }
 
-fn replay_batch<'d>(logs: &'d [Vec<u8>], batch: &mut Batch<'d>, events: &mut Vec<Event<'d>>, data: bool) -> usize {
+fn replay_batch<'d, R: Reader>(logs: &'d [Vec<u8>], batch: &mut Batch<'d>, data: bool) -> usize {
     batch.clear();
-    let backends = Backends::detect();
     let mut ids = [None; 64];
     for (log, id) in logs.iter().zip(&mut ids) {
-        walk(log, events).expect("the log was read before");
-        *id = Some(add_log(batch, events));
-        if data {
-            for event in &*events {
-                for bank in BANKS {
-                    batch.add_message(bank, event.data);
-                }
-            }
-        }
+        *id = Some(add_log::<R>(batch, log, data));
     }
-    batch.run(&backends);
-    ids.iter().flatten().flatten().map(|id| batch.registers(*id).count()).sum()
+    batch.run(&Backends::detect());
+    ids.iter().flatten().flat_map(|id| BANKS.map(|bank| batch.registers(*id, bank).count())).sum()
 }
 
-fn hash_data<L: Library>(events: &[Event<'_>]) {
-    for event in events {
-        std::hint::black_box((
-            L::hash::<[u8; 20]>(event.data),
-            L::hash::<[u8; 32]>(event.data),
-            L::hash::<[u8; 48]>(event.data),
-        ));
+fn replay_one_by_one<L: Library, R: Reader>(logs: &[Vec<u8>]) {
+    for log in logs {
+        let mut registers = OneByOne::<L>::new();
+        R::each(log, |event| registers.extend(&event)).expect("the log was read before");
+        std::hint::black_box(registers);
     }
+}
+
+fn hash_data<L: Library, R: Reader>(log: &[u8]) {
+    let hash = |event: Event<'_>| {
+        let sha1 = L::hash::<[u8; 20]>(event.data);
+        std::hint::black_box((sha1, L::hash::<[u8; 32]>(event.data), L::hash::<[u8; 48]>(event.data)));
+    };
+    R::each(log, hash).expect("the log was read before");
+}
+
+/// Whole logs with one reader. All candidates read the same logs in the same way, which together are as large as a
+/// second-level cache; only those that take few at a time stay with the first few.
+fn logs_with<R: Reader>(report: &mut Report, logs: &[Vec<u8>]) -> f64 {
+    let mut race = Race::new();
+    for at_once in [64, 16, 4, 1] {
+        let mut batch = Batch::new();
+        let name = format!("nitrotpm, {at_once} at a time");
+        race.add(name, at_once, move || replay_batch::<R>(&logs[..at_once], &mut batch, false));
+    }
+    fn sequential<'w, L: Library, R: Reader>(race: &mut Race<'w>, logs: &'w [Vec<u8>]) {
+        race.add(format!("{}, sequential", L::NAME), logs.len(), move || replay_one_by_one::<L, R>(logs));
+    }
+    sequential::<Ring, R>(&mut race, logs);
+    sequential::<AwsLc, R>(&mut race, logs);
+    sequential::<RustCrypto, R>(&mut race, logs);
+    sequential::<OpenSsl, R>(&mut race, logs);
+    race.add("nitrotpm, sequential", logs.len(), move || {
+        for log in logs {
+            let mut registers = Scalar::new();
+            R::each(log, |event| registers.extend(&event)).expect("the log was read before");
+            std::hint::black_box(registers);
+        }
+    });
+    race.add("reading the log alone", logs.len(), move || {
+        for log in logs {
+            R::each(log, |event| {
+                std::hint::black_box(event);
+            })
+            .expect("the log was read before");
+        }
+    });
+    let mut batch = Batch::new();
+    race.add("nitrotpm, 64, with event data", 64, move || replay_batch::<R>(logs, &mut batch, true));
+    race.add("ring, with event data", logs.len(), move || {
+        for log in logs.chunks(1) {
+            replay_one_by_one::<Ring, R>(log);
+            log.iter().for_each(|log| hash_data::<Ring, R>(log));
+        }
+    });
+    println!("\nWhole log, three banks, read with {}", R::NAME);
+    let times = race.run(30, 800.0);
+    let ours = time_of(&times, "nitrotpm, 64 at a time");
+    print_times(&times, "log", ours);
+    let mut target = |what: &str, at_least, peer: &str, of: &str| {
+        let found = time_of(&times, peer) / time_of(&times, of);
+        report.target(format!("{}: {what}", R::NAME), at_least, Some(found));
+    };
+    let one = "nitrotpm, 1 at a time";
+    target("64 logs, sequential ring", 6.0, "ring, sequential", "nitrotpm, 64 at a time");
+    target("64 logs, sequential aws-lc", 4.2, "aws-lc-rs, sequential", "nitrotpm, 64 at a time");
+    target("one log, our sequential form", 1.0, "nitrotpm, sequential", one);
+    target("one log, sequential aws-lc", 1.0, "aws-lc-rs, sequential", one);
+    target("with event data, sequential ring", 4.0, "ring, with event data", "nitrotpm, 64, with event data");
+    ours
 }
 
 fn logs(report: &mut Report) {
     let Ok(log) = std::fs::read(corpus(LOG)) else {
         println!("\nWhole logs: not measured, the corpus is not there (set NITROTPM_CORPUS)");
-        report.target("parse + replay of 64 logs: sequential ring", 6.0, None);
+        report.target("whole logs", 6.0, None);
         return;
     };
-    // Each copy has its own memory, as logs of different machines would.
+    // Each copy has its own memory, as logs of different machines would, at distances that are no power of two.
     let logs: Vec<Vec<u8>> = (0..64_usize)
         .map(|number| {
             let mut copy = Vec::with_capacity(log.len() + 64 * number);
@@ -205,163 +271,93 @@ fn logs(report: &mut Report) {
             copy
         })
         .collect();
-    let logs = &logs;
     let mut events = Vec::new();
-    walk(&log, &mut events).expect("a crypto-agile log");
-    assert_same(&events);
-    println!("\nWhole log: parse, three banks ({} bytes, {} extends a bank)", log.len(), events.len());
-
-    let mut race = Race::new();
-    for at_once in [64, 16, 4, 1] {
-        let (mut batch, mut events) = (Batch::new(), Vec::new());
-        race.add(format!("nitrotpm, {at_once} at a time"), at_once, move || {
-            replay_batch(&logs[..at_once], &mut batch, &mut events, false)
-        });
-    }
-    fn sequential<'w, L: Library>(race: &mut Race<'w>, logs: &'w [Vec<u8>]) {
-        let mut events = Vec::new();
-        race.add(format!("{}, sequential", L::NAME), 4, move || {
-            for log in &logs[..4] {
-                walk(log, &mut events).expect("the log was read before");
-                std::hint::black_box(replay_one_by_one::<L>(&events));
-            }
-        });
-    }
-    sequential::<Ring>(&mut race, logs);
-    sequential::<AwsLc>(&mut race, logs);
-    sequential::<RustCrypto>(&mut race, logs);
-    sequential::<OpenSsl>(&mut race, logs);
-    let mut own = Vec::new();
-    race.add("nitrotpm, sequential", 4, move || {
-        for log in &logs[..4] {
-            walk(log, &mut own).expect("the log was read before");
-            std::hint::black_box(replay_scalar(&own));
-        }
-    });
-    let mut walked = Vec::new();
-    race.add("walk over the headers alone", 1, move || walk(&logs[0], &mut walked));
-    let (mut batch, mut found) = (Batch::new(), Vec::new());
-    race.add("nitrotpm, 64, with event data", 64, move || replay_batch(logs, &mut batch, &mut found, true));
-    let mut ring_events = Vec::new();
-    race.add("ring, with event data", 1, move || {
-        walk(&logs[0], &mut ring_events).expect("the log was read before");
-        std::hint::black_box(replay_one_by_one::<Ring>(&ring_events));
-        hash_data::<Ring>(&ring_events);
-    });
-    let times = race.run(ROUNDS, 1000.0);
-    let ours = time_of(&times, "nitrotpm, 64 at a time");
-    print_times(&times, "log", ours);
-    let over = |peer: &str, of: &str| Some(time_of(&times, peer) / time_of(&times, of));
-    report.target(
-        "parse + replay of 64 logs: sequential ring",
-        6.0,
-        over("ring, sequential", "nitrotpm, 64 at a time"),
-    );
-    report.target(
-        "parse + replay of 64 logs: sequential aws-lc",
-        4.2,
-        over("aws-lc-rs, sequential", "nitrotpm, 64 at a time"),
-    );
-    report.target("one log alone: our sequential form", 1.0, over("nitrotpm, sequential", "nitrotpm, 1 at a time"));
-    let best = ["ring, sequential", "aws-lc-rs, sequential", "sha1, sha2, sequential", "openssl, sequential"]
-        .map(|peer| time_of(&times, peer))
-        .into_iter()
-        .fold(f64::MAX, f64::min);
-    report.target(
-        "one log alone: the best sequential library",
-        1.0,
-        Some(best / time_of(&times, "nitrotpm, 1 at a time")),
-    );
-    report.target(
-        "with event-data digests: sequential ring",
-        4.0,
-        over("ring, with event data", "nitrotpm, 64, with event data"),
-    );
+    Walk::each(&log, |event| events.push(event)).expect("a crypto-agile log");
+    assert_same::<Walk>(&log);
+    assert_same::<Product>(&log);
+    println!("\nThe log: {} bytes, {} extends a bank", log.len(), events.len());
+    let ours = logs_with::<Walk>(report, &logs);
+    logs_with::<Product>(report, &logs);
 
     let swtpm = Swtpm::start().and_then(|mut swtpm| {
         // Wall time: most of it is another process.
-        let mut all: Vec<f64> =
-            (0..30).map_while(|_| swtpm.replay(&events)).map(|time| time.as_nanos() as f64).collect();
-        let mut one: Vec<f64> =
-            (0..30).map_while(|_| swtpm.replay_one_bank(&events)).map(|time| time.as_nanos() as f64).collect();
-        all.sort_by(f64::total_cmp);
-        one.sort_by(f64::total_cmp);
-        (all.len() == 30 && one.len() == 30).then(|| (all[6], one[6]))
+        let mut time = |one_bank: bool| {
+            let replay = |_| if one_bank { swtpm.replay_one_bank(&events) } else { swtpm.replay(&events) };
+            let mut times: Vec<f64> = (0..30).map_while(replay).map(|time| time.as_nanos() as f64).collect();
+            times.sort_by(f64::total_cmp);
+            (times.len() == 30).then(|| times[6])
+        };
+        Some((time(false)?, time(true)?))
     });
-    if let Some((all, one)) = swtpm {
-        println!(
-            "  swtpm, one command for all banks   {all:>9.1} ns/log {:>9.3} M/s  {:>6.0}x ours  (wall time)",
-            1e3 / all,
+    println!("\nswtpm, raw commands over one connection, wall time");
+    match swtpm {
+        Some((all, one)) => println!(
+            "  one command an event: three banks {all:.0} ns/log ({:.0}x ours, by header walk), one bank {one:.0} ns/log",
             all / ours
-        );
-        println!("  swtpm, one bank                    {one:>9.1} ns/log {:>9.3} M/s  (wall time)", 1e3 / one);
-    } else {
-        println!("  swtpm: not measured, it is not installed or did not answer");
+        ),
+        None => println!("  not measured, it is not installed or did not answer"),
     }
-    report.target("parse + replay of 64 logs: swtpm", 150.0, swtpm.map(|(all, _)| all / ours));
-    two_cores(report, logs);
+    report.target("header walk: 64 logs, swtpm", 150.0, swtpm.map(|(all, _)| all / ours));
+    two_cores(report, &logs);
 }
 
 /// Every way gives the same registers.
-fn assert_same(events: &[Event<'_>]) {
-    let (sha1, sha256, sha384) = replay_one_by_one::<Ring>(events);
-    let expected: Vec<Digest> = (sha1.iter().map(DigestBytes::to_digest))
-        .chain(sha256.iter().map(DigestBytes::to_digest))
-        .chain(sha384.iter().map(DigestBytes::to_digest))
-        .collect();
-    assert_eq!(replay_scalar(events), expected, "the sequential form differs from ring");
+fn assert_same<R: Reader>(log: &[u8]) {
+    let mut expected = OneByOne::<Ring>::new();
+    R::each(log, |event| expected.extend(&event)).expect("a crypto-agile log");
+    let mut scalar = Scalar::new();
+    R::each(log, |event| scalar.extend(&event)).expect("a crypto-agile log");
+    assert_eq!(scalar.values(), expected.values(), "the sequential form differs from ring");
     for platform in Platform::available() {
         let mut batch = Batch::new();
-        let ids = add_log(&mut batch, events);
+        let id = add_log::<R>(&mut batch, log, false);
         batch.run(&Backends::forced(platform).expect("it is available"));
-        let ours = ids.iter().flat_map(|id| nitrotpm_pcr::PcrIndex::all().map(|index| batch.register(*id, index)));
-        for (ours, expected) in ours.zip(&expected) {
-            assert!(ours.is_none_or(|(value, _)| value == *expected), "{platform} differs from ring");
+        let ours = BANKS.into_iter().flat_map(|bank| {
+            let batch = &batch;
+            PcrIndex::all().map(move |index| batch.register(id, bank, index))
+        });
+        for (ours, expected) in ours.zip(expected.values()) {
+            assert!(ours.is_none_or(|(value, _)| value == expected), "{platform} differs from ring");
         }
     }
 }
 
-/// Wall time: the best of a few runs, since another process may hold a core.
+/// Wall time on one thread and two: the best of many short runs, since another process may hold a core.
 fn two_cores(report: &mut Report, logs: &[Vec<u8>]) {
-    let many: Vec<&[u8]> = (0..32).flat_map(|_| logs.iter().map(Vec::as_slice)).collect();
+    let many: Vec<&[u8]> = (0..8).flat_map(|_| logs.iter().map(Vec::as_slice)).collect();
     let backends = Backends::detect();
-    let at_once = NonZeroUsize::new(64).expect("not zero");
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads");
-        (0..12)
-            .map(|_| {
-                let start = Instant::now();
-                let replayed = pool.install(|| {
-                    nitrotpm_pcr::replay_parallel(
-                        &many,
-                        at_once,
-                        &backends,
-                        |batch, log| {
-                            let mut events = Vec::with_capacity(128);
-                            walk(log, &mut events).expect("the log was read before");
-                            add_log(batch, &events)
-                        },
-                        |batch, _, ids| ids.map(|id| batch.registers(id).count()),
-                    )
-                });
-                assert_eq!(replayed.len(), many.len());
-                start.elapsed().as_secs_f64()
-            })
-            .fold(f64::MAX, f64::min)
-    };
-    let (one, two) = (run(1), run(2));
-    println!("  {} logs by threads, wall time: one {:.1} ms, two {:.1} ms", many.len(), one * 1e3, two * 1e3);
-    report.target("two cores: one (of a machine that others use too)", 1.8, Some(one / two));
+    let at_once = NonZeroUsize::new(32).expect("not zero");
+    let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
+    let mut best = [f64::MAX; 2];
+    for _ in 0..60 {
+        for (pool, best) in pools.iter().zip(&mut best) {
+            let start = Instant::now();
+            let replayed = pool.install(|| {
+                nitrotpm_pcr::replay_parallel(
+                    &many,
+                    at_once,
+                    &backends,
+                    |batch, log| add_log::<Walk>(batch, log, false),
+                    |batch, _, id| BANKS.map(|bank| batch.registers(id, bank).count()),
+                )
+            });
+            *best = best.min(start.elapsed().as_secs_f64());
+            assert_eq!(replayed.len(), many.len());
+        }
+    }
+    let [one, two] = best.map(|seconds| seconds * 1e3);
+    println!("\n{} logs by threads, wall time: one {one:.2} ms, two {two:.2} ms", many.len());
+    report.target("two cores, one (others use the machine too)", 1.8, Some(one / two));
 }
 
 /// Replays a log a million times in batches and prints the most memory that the process ever had.
 fn million() {
     let log = std::fs::read(corpus(LOG)).expect("the corpus");
     let logs: Vec<Vec<u8>> = vec![log; 64];
-    let (mut batch, mut events) = (Batch::new(), Vec::new());
+    let mut batch = Batch::new();
     let mut registers = 0;
     for _ in 0..1_000_000 / 64 {
-        registers += replay_batch(&logs, &mut batch, &mut events, false);
+        registers += replay_batch::<Product>(&logs, &mut batch, false);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim();

@@ -295,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_reason_codes_lists_exactly_these() {
+        let page = include_str!("../../../docs/reason-codes.md");
+        let mut listed: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(code, _)| code)
+            .filter(|code| code.starts_with("attester."))
+            .collect();
+        let mut codes = AttesterError::CODES.to_vec();
+        codes.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, codes);
+    }
+
+    #[test]
     fn exit_codes_tell_usage_from_evidence_from_environment() {
         assert_eq!(AttesterError::Selection { detail: String::new() }.exit_code(), 2);
         assert_eq!(AttesterError::ChallengeRefused.exit_code(), 3);

@@ -7,6 +7,7 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 use crate::kernel::{Columns, Kernel, shared_steps};
+use crate::prefetch::prefetch;
 
 cpufeatures::new!(detected, "avx2", "avx512f", "avx512vl");
 

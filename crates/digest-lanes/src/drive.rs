@@ -8,6 +8,7 @@ use core::slice::IterMut;
 
 use crate::bank::{Bank, DigestBytes};
 use crate::kernel::{Kernel, Registers};
+use crate::prefetch::prefetch;
 
 /// The most lanes a kernel has.
 pub(crate) const MOST_LANES: usize = 16;
@@ -225,6 +226,10 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
                         registers.put(lane, &slot.state);
                     } else if let Some(message) = self.queue.next() {
                         slot.fill(message);
+                        // By the time that this many slots were filled again, the message is there.
+                        if let Some(later) = self.queue.as_slice().get(L) {
+                            prefetch(later.bytes);
+                        }
                         registers.put(lane, &B::START);
                     } else {
                         continue;

@@ -118,7 +118,7 @@ macro_rules! sha1_compress {
         fn $name<const CALLER: u8>(state: [$vector; 5], mut w: [$vector; 16]) -> [$vector; 5] {
             let [mut a, mut b, mut c, mut d, mut e] = state;
             macro_rules! round {
-                ($t:expr, $mix:ident, $k:ident, $a:ident $b:ident $c:ident $d:ident $e:ident) => {
+                ($t:expr, $mix:ident, $k:ident, $a:ident, $b:ident, $c:ident, $d:ident, $e:ident) => {
                     if $t >= 16 {
                         let mixed = xor3_32!(w[($t + 13) & 15], w[($t + 8) & 15], w[($t + 2) & 15]);
                         w[$t & 15] = rol32!(xor32!(mixed, w[$t & 15]), 1);
@@ -129,22 +129,24 @@ macro_rules! sha1_compress {
                     $b = rol32!($b, 30);
                 };
             }
+            macro_rules! five {
+                ($t:expr, $mix:ident, $k:ident) => {
+                    round!($t, $mix, $k, a, b, c, d, e);
+                    round!($t + 1, $mix, $k, e, a, b, c, d);
+                    round!($t + 2, $mix, $k, d, e, a, b, c);
+                    round!($t + 3, $mix, $k, c, d, e, a, b);
+                    round!($t + 4, $mix, $k, b, c, d, e, a);
+                };
+            }
             macro_rules! twenty {
-                                                                        ($t:literal, $mix:ident, $k:expr) => {
-                                                                            let k = $k;
-                                                                            twenty!(five $t, $mix, k);
-                                                                            twenty!(five $t + 5, $mix, k);
-                                                                            twenty!(five $t + 10, $mix, k);
-                                                                            twenty!(five $t + 15, $mix, k);
-                                                                        };
-                                                                        (five $t:expr, $mix:ident, $k:ident) => {
-                                                                            round!($t, $mix, $k, a b c d e);
-                                                                            round!($t + 1, $mix, $k, e a b c d);
-                                                                            round!($t + 2, $mix, $k, d e a b c);
-                                                                            round!($t + 3, $mix, $k, c d e a b);
-                                                                            round!($t + 4, $mix, $k, b c d e a);
-                                                                        };
-                                                                    }
+                ($t:literal, $mix:ident, $k:expr) => {
+                    let k = $k;
+                    five!($t, $mix, k);
+                    five!($t + 5, $mix, k);
+                    five!($t + 10, $mix, k);
+                    five!($t + 15, $mix, k);
+                };
+            }
             let [k0, k1, k2, k3] = crate::constants::ROUND_SHA1;
             twenty!(0, choose32, set32!(k0));
             twenty!(20, xor3_32, set32!(k1));
@@ -258,6 +260,9 @@ macro_rules! lane_kernels {
                         for (row, list) in rows.iter_mut().zip(digests) {
                             // SAFETY: `step` is below `steps`, and no list is shorter than that.
                             *row = unsafe { list.get_unchecked(step) }.as_ptr();
+                            if let Some(later) = list.get(step + 2) {
+                                prefetch(later.as_slice());
+                            }
                         }
                         // SAFETY: each row is a digest that is borrowed for the whole call.
                         state = $extend(state, unsafe { $columns(&rows) });

@@ -45,6 +45,7 @@ mod drive;
 mod kernel;
 mod platform;
 mod portable;
+mod prefetch;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]

@@ -27,6 +27,8 @@ const BANKS: [HashAlgorithm; 3] = [HashAlgorithm::Sha256, HashAlgorithm::Sha384,
 pub(crate) struct Backend {
     swtpm: Swtpm,
     shapes: BTreeMap<u32, Shape>,
+    /// Where the firmware starts the TPM from: 0, or 3.
+    startup_locality: u8,
 }
 
 impl Backend {
@@ -47,13 +49,13 @@ impl Backend {
                 }
             }
         };
-        let mut backend = Self { swtpm, shapes: BTreeMap::new() };
-        backend.startup(locality)?;
+        let mut backend = Self { swtpm, shapes: BTreeMap::new(), startup_locality: locality };
+        backend.startup()?;
         if state.read("initialised")?.is_none() {
             backend.allocate_banks()?;
             backend.shutdown();
             backend.swtpm.init()?;
-            backend.startup(locality)?;
+            backend.startup()?;
             state.write("initialised", b"")?;
         }
         backend.shapes = backend.read_shapes()?;
@@ -65,7 +67,8 @@ impl Backend {
         Ok(backend)
     }
 
-    fn startup(&mut self, locality: u8) -> Result<(), EmulatorError> {
+    fn startup(&mut self) -> Result<(), EmulatorError> {
+        let locality = self.startup_locality;
         if locality != 0 {
             self.swtpm.set_locality(locality)?;
         }
@@ -80,12 +83,17 @@ impl Backend {
     pub(crate) fn reset(&mut self) -> Result<(), EmulatorError> {
         self.shutdown();
         self.swtpm.init()?;
-        self.startup(0)
+        self.startup()
     }
 
     /// TPM2_Shutdown(CLEAR). One that fails costs at most a count of the dictionary attack protection.
     pub(crate) fn shutdown(&mut self) {
         let _ = self.run("shut down", cc::SHUTDOWN, &[], &[], &[0, 0]);
+    }
+
+    /// The locality of the commands that follow.
+    pub(crate) fn set_locality(&mut self, locality: u8) -> Result<(), EmulatorError> {
+        self.swtpm.set_locality(locality)
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

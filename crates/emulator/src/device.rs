@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::Backend;
+use crate::boot_log::{self, BootLogReport};
 use crate::documents::Documents;
 use crate::overlay::Overlay;
 use crate::sessions::Sessions;
@@ -82,6 +83,9 @@ pub(crate) struct Device {
     pub(crate) overlay: Overlay,
     pub(crate) documents: Documents,
     pub(crate) faults: BTreeSet<Fault>,
+    /// What the firmware of this machine measures at each start.
+    boot_log: Option<Vec<u8>>,
+    pub(crate) boot_log_report: Option<BootLogReport>,
     /// swtpm's response to the last command that was signed for a client.
     pub(crate) last_response: Vec<u8>,
 }
@@ -92,11 +96,23 @@ impl Device {
         state: StateDir,
         documents: Documents,
         faults: BTreeSet<Fault>,
+        boot_log: Option<Vec<u8>>,
     ) -> Result<Self, EmulatorError> {
         let overlay = Overlay::load(&state)?;
         let sessions = Sessions::default();
-        let mut device = Self { backend, state, sessions, overlay, documents, faults, last_response: Vec::new() };
+        let mut device = Self {
+            backend,
+            state,
+            sessions,
+            overlay,
+            documents,
+            faults,
+            boot_log,
+            boot_log_report: None,
+            last_response: Vec::new(),
+        };
         device.reconcile()?;
+        device.boot()?;
         Ok(device)
     }
 
@@ -144,7 +160,14 @@ impl Device {
     /// Switches the machine off and on.
     pub(crate) fn reset(&mut self) -> Result<(), EmulatorError> {
         self.sessions.clear();
-        self.backend.reset()
+        self.backend.reset()?;
+        self.boot()
+    }
+
+    fn boot(&mut self) -> Result<(), EmulatorError> {
+        let log = self.boot_log.as_deref();
+        self.boot_log_report = log.map(|log| boot_log::replay(&mut self.backend, log)).transpose()?;
+        Ok(())
     }
 
     /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (shut down,

@@ -63,6 +63,29 @@ pub enum EmulatorError {
         /// What was given.
         module_id: String,
     },
+    /// The boot log is not one.
+    #[error("the boot log cannot be replayed: {source}")]
+    BootLog {
+        /// What is wrong with it.
+        source: nitrotpm_eventlog::LogError,
+    },
+    /// The boot log is of a machine whose hardware measured before the TPM was started.
+    #[error(
+        "the boot log starts at locality {locality}: hardware measured before the TPM was started, which no software TPM \
+         can repeat; use the log of a machine without H-CRTM"
+    )]
+    BootLogLocality {
+        /// The locality that the log names.
+        locality: u8,
+    },
+    /// The PCRs are not what the log gives.
+    #[error("after the boot log was extended, PCR {pcr} of bank {bank} has not the value that the log gives")]
+    BootLogMismatch {
+        /// The bank.
+        bank: nitrotpm_pcr::Bank,
+        /// The register.
+        pcr: u8,
+    },
     /// The state directory cannot be used.
     #[error("{} cannot be used ({source}): check that it exists, is writable and has space", path.display())]
     State {

@@ -14,6 +14,7 @@
 
 mod authorize;
 mod backend;
+mod boot_log;
 mod crypto;
 mod device;
 mod documents;
@@ -34,6 +35,7 @@ mod transport;
 mod vendor;
 mod wire;
 
+pub use boot_log::BootLogReport;
 pub use documents::DeviceClock;
 pub use ek::{EkKind, EkPublic};
 pub use error::EmulatorError;

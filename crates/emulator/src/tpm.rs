@@ -10,9 +10,11 @@ use nitrotpm_pcr::{Bank, PcrValues};
 use tempfile::TempDir;
 
 use crate::backend::Backend;
+use crate::boot_log::{self, BootLogReport};
 use crate::device::{Device, Reply, SharedDevice};
 use crate::documents::{DeviceClock, Documents};
 use crate::ek::{self, EkKind, EkPublic};
+use crate::nsm::Fields;
 use crate::self_test;
 use crate::state::StateDir;
 use crate::transport::{FuseTransport, PtyTransport, TcpTransport, UnixTransport};
@@ -31,6 +33,7 @@ pub struct NitroTpmBuilder {
     module_id: Option<String>,
     clock: DeviceClock,
     faults: BTreeSet<Fault>,
+    boot_log: Option<Vec<u8>>,
 }
 
 impl NitroTpmBuilder {
@@ -107,6 +110,14 @@ impl NitroTpmBuilder {
         self
     }
 
+    /// An event log in any of the TCG's formats, whose events are extended into the PCRs at each start and
+    /// [`reset`](NitroTpm::reset): the machine measures what the logged one measured.
+    #[must_use]
+    pub fn boot_log(mut self, log: impl Into<Vec<u8>>) -> Self {
+        self.boot_log = Some(log.into());
+        self
+    }
+
     /// Starts the TPM and offers it.
     ///
     /// # Errors
@@ -127,9 +138,10 @@ impl NitroTpmBuilder {
         let region = self.region.as_deref().unwrap_or("us-east-1");
         let documents = Documents::open(&state, region, self.module_id, self.clock)?;
         let directory = state.root().to_path_buf();
-        let mut backend = Backend::start(&program, &state, 0)?;
+        let locality = self.boot_log.as_deref().map_or(Ok(0), boot_log::startup_locality)?;
+        let mut backend = Backend::start(&program, &state, locality)?;
         self_test::run(&mut backend)?;
-        let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults)?));
+        let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults, self.boot_log)?));
         let tcp = TcpTransport::start(self.tcp, &device)?;
         let unix = self.unix.map(|path| UnixTransport::start(&path, &device)).transpose()?;
         let pty = self.pty.map(|path| PtyTransport::start(&path, &device)).transpose()?;
@@ -192,6 +204,31 @@ impl NitroTpm {
     #[must_use]
     pub fn module_id(&self) -> String {
         self.device.with(|device| device.documents.module_id().to_owned())
+    }
+
+    /// A document as the vendor command makes it, without the TPM commands around it; faults show in it as they do there.
+    ///
+    /// # Errors
+    /// [`EmulatorError::Issuer`] where it cannot be made, [`EmulatorError::SwtpmLost`] where swtpm has ended.
+    pub fn document(
+        &self,
+        public_key: Option<&[u8]>,
+        user_data: Option<&[u8]>,
+        nonce: Option<&[u8]>,
+    ) -> Result<Vec<u8>, EmulatorError> {
+        let owned = |field: Option<&[u8]>| field.map(<[u8]>::to_vec);
+        let fields = Fields { public_key: owned(public_key), user_data: owned(user_data), nonce: owned(nonce) };
+        self.device.with(|device| {
+            let pcrs = device.backend.pcrs(Bank::Sha384)?;
+            let made = device.documents.make(fields, pcrs, &device.faults);
+            made.map_err(|source| EmulatorError::Issuer { source })
+        })
+    }
+
+    /// What became of the boot log at the last start; `None` where there is none.
+    #[must_use]
+    pub fn boot_log_report(&self) -> Option<BootLogReport> {
+        self.device.with(|device| device.boot_log_report.clone())
     }
 
     /// What this device does wrong from now on.
@@ -259,7 +296,8 @@ impl NitroTpm {
         })
     }
 
-    /// Switches the machine off and on: sessions, loaded objects and PCRs go, TPM2_Startup(CLEAR) is sent.
+    /// Switches the machine off and on: sessions, loaded objects and PCRs go, TPM2_Startup(CLEAR) is sent, and
+    /// the boot log, if there is one, measured again. (A reset through the control channel leaves both to the client.)
     ///
     /// # Errors
     /// [`EmulatorError`] where swtpm has ended.

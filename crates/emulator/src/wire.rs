@@ -21,6 +21,7 @@ pub(crate) mod cc {
     pub(crate) const START_AUTH_SESSION: u32 = 0x176;
     pub(crate) const GET_CAPABILITY: u32 = 0x17a;
     pub(crate) const PCR_READ: u32 = 0x17e;
+    pub(crate) const PCR_EXTEND: u32 = 0x182;
     pub(crate) const NV_CERTIFY: u32 = 0x184;
     /// NitroTPM's vendor command: the NSM request in an NV index is answered in that index.
     pub(crate) const NSM_REQUEST: u32 = 0x2000_0001;

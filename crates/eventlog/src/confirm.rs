@@ -6,10 +6,10 @@ use core::fmt;
 use nitrotpm_digest_lanes::hash;
 use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 
-use crate::explain::{Budget, Explanation};
 use crate::{Event, EventLog, Format, LogError, PayloadCheck, ReplayedLog};
 
-/// A register whose authenticated value is not the one that the log replays to.
+/// A register whose authenticated value is not the one that the log replays to. [`ReplayedLog::explain`] looks for the
+/// reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayMismatch {
@@ -23,22 +23,19 @@ pub struct ReplayMismatch {
     pub replayed: Digest,
     /// How many events the log has for the register.
     pub events: usize,
-    /// The one difference that would explain the value.
-    pub explanation: Explanation,
     /// Other banks in which the register was requested and does match, weakest first.
     pub agreeing_banks: Vec<Bank>,
 }
 
 impl fmt::Display for ReplayMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bank, pcr, expected, replayed, events, explanation, agreeing_banks } = self;
+        let Self { bank, pcr, expected, replayed, events, agreeing_banks } = self;
         write!(f, "PCR {pcr} of bank {bank} is {expected}, ")?;
         match events {
             0 => write!(f, "and the log has no event for it, so it should hold {replayed}")?,
             1 => write!(f, "and the one event that the log has for it gives {replayed}")?,
             _ => write!(f, "and the {events} events that the log has for it give {replayed}")?,
         }
-        write!(f, ": {explanation}")?;
         for (position, bank) in agreeing_banks.iter().enumerate() {
             write!(f, "{}{bank}", if position == 0 { "; it does match in bank " } else { ", " })?;
         }
@@ -55,7 +52,7 @@ impl<'a> ReplayedLog<'a> {
     /// [`Selection`](nitrotpm_pcr::Selection) fits.
     ///
     /// # Errors
-    /// - [`LogError::Mismatch`] with every register that differs.
+    /// - [`LogError::Mismatch`] with every register that differs; [`ReplayedLog::explain`] looks for the reason.
     /// - [`LogError::NotAuthenticated`] for a requested register without an authenticated value,
     ///   [`LogError::BankNotInLog`] for one of a bank that the log does not have, [`LogError::MissingDigest`] for one
     ///   with an event that lacks the bank's digest.
@@ -107,8 +104,6 @@ impl<'a> ReplayedLog<'a> {
         }
         let mut confirmed: Vec<(Bank, PcrIndex)> = Vec::new();
         let mut mismatches = Vec::new();
-        // All registers share one search, so that a hostile log cannot make it long.
-        let mut budget = Budget::new();
         for (bank, pcr) in requested {
             if confirmed.contains(&(bank, pcr)) {
                 continue;
@@ -121,9 +116,8 @@ impl<'a> ReplayedLog<'a> {
                 LogError::MissingDigest { bank, pcr, event, offset }
             })?;
             if replayed != expected {
-                let explanation = self.explain_within(pcr, &expected, &mut budget);
                 let (events, agreeing_banks) = (register.extends(), Vec::new());
-                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, explanation, agreeing_banks });
+                mismatches.push(ReplayMismatch { bank, pcr, expected, replayed, events, agreeing_banks });
             }
             confirmed.push((bank, pcr));
         }

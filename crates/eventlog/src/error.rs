@@ -26,8 +26,8 @@ pub enum LogError {
     },
     /// The bytes end inside a structure.
     #[error(
-        "the event log ends inside {structure} at offset {offset}: {needed} bytes are needed and {available} are left; \
-         it was cut or damaged on its way, collect it again"
+        "{structure} needs {needed} bytes at offset {offset} and {available} are left: the bytes were cut on their way, or \
+         are not what they claim to be"
     )]
     Truncated {
         /// The structure.
@@ -175,6 +175,9 @@ pub enum LogError {
         /// Every register that differs, at least one.
         mismatches: Vec<ReplayMismatch>,
     },
+    /// Two logs have no bank in common.
+    #[error("the two event logs have no bank in common that can be compared")]
+    NoCommonBank,
     /// A record of a canonical event log breaks a rule.
     #[error("record {record} of the canonical event log, at offset {offset}, {problem}")]
     CelRecord {
@@ -230,6 +233,7 @@ impl LogError {
         "event_log.not-authenticated",
         "event_log.nothing-measured",
         "event_log.replay-mismatch",
+        "event_log.no-common-bank",
         "event_log.cel-record",
         "event_log.ima-replay",
         "event_log.unwritable",
@@ -258,6 +262,7 @@ impl LogError {
             Self::NotAuthenticated { .. } => "event_log.not-authenticated",
             Self::NothingMeasured => "event_log.nothing-measured",
             Self::Mismatch { .. } => "event_log.replay-mismatch",
+            Self::NoCommonBank => "event_log.no-common-bank",
             Self::CelRecord { .. } => "event_log.cel-record",
             Self::ImaReplay { .. } => "event_log.ima-replay",
             Self::Unwritable { .. } => "event_log.unwritable",

@@ -36,6 +36,7 @@ pub mod cel;
 mod claims;
 mod confirm;
 mod decode;
+mod diff;
 mod error;
 mod event;
 mod event_type;
@@ -66,6 +67,7 @@ pub use decode::{
     HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry, SignatureLists,
     SignatureType, SipaEvent, SipaEvents, SipaType, TaggedEvent, UefiVariable, VariableContents,
 };
+pub use diff::{Cause, Change, Difference, LogDiff};
 pub use error::LogError;
 pub use event::{Digests, Event, Register};
 pub use event_type::EventType;

@@ -6,7 +6,10 @@ use nitrotpm_digest_lanes::{
     AlgorithmMismatch, Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, WrongLength,
 };
 
+use self::order::longest_first;
 use crate::PcrIndex;
+
+mod order;
 
 /// Registers to extend and messages to hash, of any number of logs.
 ///
@@ -19,16 +22,19 @@ use crate::PcrIndex;
 ///
 /// let pcr4 = PcrIndex::new(4).unwrap();
 /// let measured = [[1; 48], [2; 48]];
-/// let events = measured.iter().map(|digest| (pcr4, digest.as_slice()));
 ///
 /// let mut batch = Batch::new();
-/// let log = batch.add_bank(Bank::Sha384, |index| reset_value(Bank::Sha384, index), events)?;
+/// let mut adding = batch.add_log();
+/// for digest in &measured {
+///     adding.extend(Bank::Sha384, pcr4, digest)?;
+/// }
+/// let log = adding.finish(reset_value)?;
 /// batch.run(&Backends::detect());
 ///
 /// let mut chain = Chain::new(Bank::Sha384, pcr4);
 /// chain.extend(&Digest::from(measured[0]))?;
 /// chain.extend(&Digest::from(measured[1]))?;
-/// assert_eq!(batch.register(log, pcr4), Some((chain.value(), 2)));
+/// assert_eq!(batch.register(log, Bank::Sha384, pcr4), Some((chain.value(), 2)));
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
 #[derive(Debug, Default)]
@@ -37,14 +43,12 @@ pub struct Batch<'d> {
     sha256: Room<'d, [u8; 32]>,
     sha384: Room<'d, [u8; 48]>,
     sha512: Room<'d, [u8; 64]>,
+    logs: usize,
 }
 
-/// One bank of one log in a [`Batch`]. Of use only with the batch it came from, until that is cleared.
+/// One log in a [`Batch`]. Of use only with the batch it came from, until that is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BankId {
-    bank: HashAlgorithm,
-    place: usize,
-}
+pub struct LogId(usize);
 
 /// One message in a [`Batch`]. Of use only with the batch it came from, until that is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,18 +57,15 @@ pub struct MessageId {
     place: usize,
 }
 
-/// Why a bank of a log was not added to a batch. The batch is as it was before.
+/// Why a log was not added to a batch. The batch is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BatchError {
-    /// An event's digest has not the bank's length.
-    #[error(
-        "event {event} of the events given for this bank: {cause}; the log is damaged or was read with another bank's \
-         digest sizes"
-    )]
+    /// A digest has not the bank's length.
+    #[error("a digest for PCR {index}: {cause}; the log is damaged or was read with another bank's digest sizes")]
     DigestLength {
-        /// Which of the events given, counted from 0.
-        event: usize,
+        /// The register.
+        index: PcrIndex,
         /// The length.
         cause: WrongLength,
     },
@@ -123,21 +124,13 @@ impl<'d> Batch<'d> {
         Self::default()
     }
 
-    /// Adds one bank of one log: the events that are extended, in the order of the log, each with its register and
-    /// its digest in this bank. `start` gives the value before the first extend of each register that has events.
-    ///
-    /// Which events are extended is the log's business: those of type `EV_NO_ACTION` are not.
-    ///
-    /// # Errors
-    /// [`BatchError`] for a digest that has not the bank's length, or a start value of another bank.
-    pub fn add_bank(
-        &mut self,
-        bank: HashAlgorithm,
-        start: impl FnMut(PcrIndex) -> Digest,
-        events: impl IntoIterator<Item = (PcrIndex, &'d [u8])>,
-    ) -> Result<BankId, BatchError> {
-        let place = with_room!([&mut] self, bank, room => room.add_bank(start, events))?;
-        Ok(BankId { bank, place })
+    /// Begins to add a log. Where it is not finished, the batch is as it was before.
+    pub fn add_log(&mut self) -> AddLog<'_, 'd> {
+        self.sha1.begin();
+        self.sha256.begin();
+        self.sha384.begin();
+        self.sha512.begin();
+        AddLog(self)
     }
 
     /// Adds a message to be hashed, such as the data of an event.
@@ -158,14 +151,14 @@ impl<'d> Batch<'d> {
     ///
     /// Before [`run`](Self::run), the value is the start value.
     #[must_use]
-    pub fn register(&self, bank: BankId, index: PcrIndex) -> Option<(Digest, usize)> {
-        with_room!([&] self, bank.bank, room => room.register(bank.place, index))
+    pub fn register(&self, log: LogId, bank: HashAlgorithm, index: PcrIndex) -> Option<(Digest, usize)> {
+        with_room!([&] self, bank, room => room.register(log.0, index))
     }
 
     /// The registers of a bank that had events, ascending, with their values and numbers of extends.
-    pub fn registers(&self, bank: BankId) -> impl Iterator<Item = (PcrIndex, Digest, usize)> + '_ {
+    pub fn registers(&self, log: LogId, bank: HashAlgorithm) -> impl Iterator<Item = (PcrIndex, Digest, usize)> + '_ {
         PcrIndex::all().filter_map(move |index| {
-            let (value, extends) = self.register(bank, index)?;
+            let (value, extends) = self.register(log, bank, index)?;
             Some((index, value, extends))
         })
     }
@@ -182,6 +175,7 @@ impl<'d> Batch<'d> {
         self.sha256.clear();
         self.sha384.clear();
         self.sha512.clear();
+        self.logs = 0;
     }
 
     /// Empties the batch for data that lives at another time, and keeps its memory.
@@ -192,7 +186,48 @@ impl<'d> Batch<'d> {
             sha256: self.sha256.reuse(),
             sha384: self.sha384.reuse(),
             sha512: self.sha512.reuse(),
+            logs: 0,
         }
+    }
+}
+
+/// A log that is being added to a [`Batch`].
+#[derive(Debug)]
+pub struct AddLog<'b, 'd>(&'b mut Batch<'d>);
+
+impl<'d> AddLog<'_, 'd> {
+    /// Adds one digest of one event, in the order of the log.
+    ///
+    /// Which events are extended is the log's business: those of type `EV_NO_ACTION` are not.
+    ///
+    /// # Errors
+    /// [`BatchError::DigestLength`] for a digest that has not the bank's length.
+    #[inline]
+    pub fn extend(&mut self, bank: HashAlgorithm, index: PcrIndex, digest: &'d [u8]) -> Result<(), BatchError> {
+        with_room!([&mut] self.0, bank, room => room.extend(index, digest))
+    }
+
+    /// Ends the log. `start` gives the value before the first extend of each register that has events.
+    ///
+    /// # Errors
+    /// [`BatchError::StartBank`] for a start value of another bank.
+    pub fn finish(self, mut start: impl FnMut(HashAlgorithm, PcrIndex) -> Digest) -> Result<LogId, BatchError> {
+        let batch = self.0;
+        let log = batch.logs;
+        let done = (batch.sha1.finish(&mut start))
+            .and_then(|()| batch.sha256.finish(&mut start))
+            .and_then(|()| batch.sha384.finish(&mut start))
+            .and_then(|()| batch.sha512.finish(&mut start));
+        if let Err(error) = done {
+            // Those banks that took the log before the error let go of it.
+            batch.sha1.keep(log);
+            batch.sha256.keep(log);
+            batch.sha384.keep(log);
+            batch.sha512.keep(log);
+            return Err(error);
+        }
+        batch.logs = log.saturating_add(1);
+        Ok(LogId(log))
     }
 }
 
@@ -215,14 +250,15 @@ struct Room<'d, B> {
     /// The digests, register after register, each register's in the order of its log.
     digests: Vec<&'d B>,
     registers: Vec<Register<B>>,
-    /// For each bank of a log, the places of its registers.
-    banks: Vec<[u32; REGISTERS]>,
+    /// For each log, the places of its registers.
+    logs: Vec<[u32; REGISTERS]>,
     /// What was run already: registers, messages.
     done: (usize, usize),
     messages: Vec<Message<'d, B>>,
     // Memory that is used in one call only, kept for the next.
-    /// The digests of the bank that is being added, by register.
+    /// The digests of the log that is being added, by register, and a bit for each register that has some.
     incoming: [Vec<&'d B>; REGISTERS],
+    touched: u32,
     order: Vec<u32>,
     chains: Vec<ExtendChain<'d, B>>,
     jobs: Vec<Message<'d, B>>,
@@ -233,10 +269,11 @@ impl<B> Default for Room<'_, B> {
         Self {
             digests: Vec::new(),
             registers: Vec::new(),
-            banks: Vec::new(),
+            logs: Vec::new(),
             done: (0, 0),
             messages: Vec::new(),
             incoming: [const { Vec::new() }; REGISTERS],
+            touched: 0,
             order: Vec::new(),
             chains: Vec::new(),
             jobs: Vec::new(),
@@ -245,41 +282,62 @@ impl<B> Default for Room<'_, B> {
 }
 
 impl<'d, B: DigestBytes> Room<'d, B> {
-    fn add_bank(
-        &mut self,
-        mut start: impl FnMut(PcrIndex) -> Digest,
-        events: impl IntoIterator<Item = (PcrIndex, &'d [u8])>,
-    ) -> Result<usize, BatchError> {
-        self.incoming.iter_mut().for_each(Vec::clear);
-        for (event, (index, bytes)) in events.into_iter().enumerate() {
-            let Some(digest) = B::from_slice(bytes) else {
-                let cause = WrongLength { algorithm: B::ALGORITHM, found: bytes.len() };
-                return Err(BatchError::DigestLength { event, cause });
-            };
-            if let Some(list) = self.incoming.get_mut(usize::from(index)) {
-                list.push(digest);
-            }
+    /// Lets go of a log that was not finished.
+    fn begin(&mut self) {
+        if self.touched != 0 {
+            self.incoming.iter_mut().for_each(Vec::clear);
+            self.touched = 0;
         }
+    }
 
-        let (registers_before, digests_before) = (self.registers.len(), self.digests.len());
-        let mut places = [NONE; REGISTERS];
-        for ((index, list), place) in PcrIndex::all().zip(&self.incoming).zip(&mut places) {
-            if list.is_empty() {
-                continue;
-            }
-            let value = start(index);
-            let Some(value) = B::from_slice(value.as_bytes()).filter(|_| value.algorithm() == B::ALGORITHM) else {
-                self.registers.truncate(registers_before);
-                self.digests.truncate(digests_before);
-                let cause = AlgorithmMismatch { register: value.algorithm(), measured: B::ALGORITHM };
-                return Err(BatchError::StartBank { index, cause });
-            };
-            *place = u32::try_from(self.registers.len()).unwrap_or(NONE);
-            self.registers.push(Register { value: *value, from: self.digests.len(), extends: list.len() });
-            self.digests.extend_from_slice(list);
+    #[inline]
+    fn extend(&mut self, index: PcrIndex, bytes: &'d [u8]) -> Result<(), BatchError> {
+        let Some(digest) = B::from_slice(bytes) else {
+            let cause = WrongLength { algorithm: B::ALGORITHM, found: bytes.len() };
+            return Err(BatchError::DigestLength { index, cause });
+        };
+        if let Some(list) = self.incoming.get_mut(usize::from(index)) {
+            list.push(digest);
+            self.touched |= 1_u32.wrapping_shl(u32::from(index.get()));
         }
-        self.banks.push(places);
-        Ok(self.banks.len().saturating_sub(1))
+        Ok(())
+    }
+
+    /// Each register's digests get a stretch of their own, in the order of the log.
+    fn finish(&mut self, start: &mut impl FnMut(HashAlgorithm, PcrIndex) -> Digest) -> Result<(), BatchError> {
+        let mut places = [NONE; REGISTERS];
+        if self.touched != 0 {
+            for ((index, list), place) in PcrIndex::all().zip(&mut self.incoming).zip(&mut places) {
+                if list.is_empty() {
+                    continue;
+                }
+                let value = start(B::ALGORITHM, index);
+                let Some(value) = B::from_slice(value.as_bytes()).filter(|_| value.algorithm() == B::ALGORITHM) else {
+                    let cause = AlgorithmMismatch { register: value.algorithm(), measured: B::ALGORITHM };
+                    // Counted, so that it is let go of like a whole one.
+                    self.logs.push(places);
+                    return Err(BatchError::StartBank { index, cause });
+                };
+                *place = u32::try_from(self.registers.len()).unwrap_or(NONE);
+                self.registers.push(Register { value: *value, from: self.digests.len(), extends: list.len() });
+                self.digests.append(list);
+            }
+            self.touched = 0;
+        }
+        self.logs.push(places);
+        Ok(())
+    }
+
+    /// Keeps the first `logs` logs.
+    fn keep(&mut self, logs: usize) {
+        let dropped = self.logs.iter().skip(logs).flatten().copied().min().unwrap_or(NONE);
+        let registers = usize::try_from(dropped).unwrap_or(usize::MAX);
+        if let Some(register) = self.registers.get(registers) {
+            self.digests.truncate(register.from);
+            self.registers.truncate(registers);
+        }
+        self.logs.truncate(logs);
+        self.begin();
     }
 
     fn add_message(&mut self, bytes: &'d [u8]) -> usize {
@@ -327,8 +385,8 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         }
     }
 
-    fn register(&self, bank: usize, index: PcrIndex) -> Option<(Digest, usize)> {
-        let place = *self.banks.get(bank)?.get(usize::from(index))?;
+    fn register(&self, log: usize, index: PcrIndex) -> Option<(Digest, usize)> {
+        let place = *self.logs.get(log)?.get(usize::from(index))?;
         let register = self.registers.get(usize::try_from(place).ok()?)?;
         Some((register.value.to_digest(), register.extends))
     }
@@ -340,7 +398,7 @@ impl<'d, B: DigestBytes> Room<'d, B> {
     fn clear(&mut self) {
         self.digests.clear();
         self.registers.clear();
-        self.banks.clear();
+        self.logs.clear();
         self.messages.clear();
         self.done = (0, 0);
     }
@@ -350,10 +408,11 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         Room {
             digests: recycled(self.digests),
             registers: self.registers,
-            banks: self.banks,
+            logs: self.logs,
             done: (0, 0),
             messages: recycled(self.messages),
             incoming: self.incoming.map(recycled),
+            touched: 0,
             order: self.order,
             chains: recycled(self.chains),
             jobs: recycled(self.jobs),
@@ -368,62 +427,6 @@ impl<'d, B: DigestBytes> Room<'d, B> {
 fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
     list.clear();
     list.into_iter().filter_map(|_| None).collect()
-}
-
-/// Above this number of items, a pass by classes of length is faster than sorting.
-const FEW: usize = 64;
-
-/// Places of a list, longest first; lengths from 64 on only to within a sixteenth.
-///
-/// Lanes end together where their lengths are alike, so that nothing is gained by a finer order.
-fn longest_first(order: &mut Vec<u32>, lengths: impl ExactSizeIterator<Item = usize> + Clone) {
-    order.clear();
-    order.resize(lengths.len(), 0);
-    if lengths.len() <= FEW {
-        let mut keys = [0_u64; FEW];
-        for ((key, length), place) in keys.iter_mut().zip(lengths).zip(0..) {
-            *key = (u64::try_from(class(length)).unwrap_or_default() << 32) | place;
-        }
-        let keys = keys.get_mut(..order.len()).unwrap_or_default();
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-        for (place, key) in order.iter_mut().zip(keys) {
-            *place = u32::try_from(*key & 0xFFFF_FFFF).unwrap_or_default();
-        }
-        return;
-    }
-    // First how many are of each class, then where the class begins, then each to its place.
-    let mut next = [0_u32; CLASSES];
-    for length in lengths.clone() {
-        if let Some(count) = next.get_mut(class(length)) {
-            *count = count.saturating_add(1);
-        }
-    }
-    let mut begin = 0_u32;
-    for count in next.iter_mut().rev() {
-        begin = begin.saturating_add(core::mem::replace(count, begin));
-    }
-    for (length, number) in lengths.zip(0..) {
-        if let Some(next) = next.get_mut(class(length)) {
-            if let Some(place) = usize::try_from(*next).ok().and_then(|place| order.get_mut(place)) {
-                *place = number;
-            }
-            *next = next.saturating_add(1);
-        }
-    }
-}
-
-/// 64 lengths of their own, then 16 classes for each power of two.
-const CLASSES: usize = 64 + 16 * 58;
-
-/// The class of a length: longer is never less.
-fn class(length: usize) -> usize {
-    if length < 64 {
-        return length;
-    }
-    let power = length.ilog2();
-    let sixteenths = length.checked_shr(power.saturating_sub(4)).unwrap_or_default() & 15;
-    let above = usize::try_from(power.saturating_sub(6)).unwrap_or_default();
-    above.saturating_mul(16).saturating_add(64).saturating_add(sixteenths)
 }
 
 /// The place in a list whose first `done` items were left out of the order.
@@ -462,195 +465,4 @@ where
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects, reason = "an overflow in a test is a failure of the test")]
-mod tests {
-    use alloc::vec;
-
-    use super::*;
-    use crate::{Chain, reset_value};
-
-    /// Digests of a log: each of `events` a register and a bank's digest.
-    fn log(seed: u8, events: usize, bank: HashAlgorithm) -> Vec<(PcrIndex, Vec<u8>)> {
-        (0..events)
-            .map(|event| {
-                // Two of three events belong to PCR 8, as in real logs; the rest are spread over the others.
-                let index = if event % 3 == 0 { (event * 7 + usize::from(seed)) % 24 } else { 8 };
-                let byte = u8::try_from((event * 31 + usize::from(seed) * 17) % 251).unwrap();
-                (PcrIndex::new(u8::try_from(index).unwrap()).unwrap(), vec![byte; bank.digest_len()])
-            })
-            .collect()
-    }
-
-    fn borrowed(log: &[(PcrIndex, Vec<u8>)]) -> impl Iterator<Item = (PcrIndex, &[u8])> {
-        log.iter().map(|(index, digest)| (*index, digest.as_slice()))
-    }
-
-    fn assert_replayed(batch: &Batch<'_>, id: BankId, log: &[(PcrIndex, Vec<u8>)], bank: HashAlgorithm) {
-        for index in PcrIndex::all() {
-            let mut chain = Chain::new(bank, index);
-            for (_, digest) in log.iter().filter(|(of, _)| *of == index) {
-                chain.extend(&Digest::new(bank, digest).unwrap()).unwrap();
-            }
-            let expected = (chain.extends() > 0).then(|| (chain.value(), chain.extends()));
-            assert_eq!(batch.register(id, index), expected, "{bank}, PCR {index}");
-        }
-    }
-
-    /// Logs of many sizes, the empty one too, in all banks; a batch that is filled twice; and one that is reused.
-    #[test]
-    fn batches_give_what_one_extend_after_the_other_gives() {
-        let sizes = [0, 1, 2, 3, 5, 24, 73, 111, 200, 7, 1, 60];
-        let logs: Vec<_> = HashAlgorithm::ALL
-            .into_iter()
-            .flat_map(|bank| sizes.iter().zip(0..).map(move |(size, seed)| (bank, log(seed, *size, bank))))
-            .collect();
-        for backends in [Backends::detect(), Backends::portable()] {
-            let mut batch = Batch::new();
-            for _ in 0..2 {
-                let mut ids = Vec::new();
-                for (bank, log) in &logs {
-                    ids.push(batch.add_bank(*bank, |index| reset_value(*bank, index), borrowed(log)).unwrap());
-                    if ids.len() == 20 {
-                        // What was added later must not run what is done a second time.
-                        batch.run(&backends);
-                    }
-                }
-                batch.run(&backends);
-                for ((bank, log), id) in logs.iter().zip(ids) {
-                    assert_replayed(&batch, id, log, *bank);
-                }
-                batch = batch.reuse();
-            }
-        }
-    }
-
-    #[test]
-    fn a_start_value_is_extended_from() {
-        let bank = HashAlgorithm::Sha256;
-        let events = log(1, 4, bank);
-        let mut batch = Batch::new();
-        let start = Digest::ones(bank);
-        let id = batch.add_bank(bank, |_| start, borrowed(&events)).unwrap();
-        let index = events[1].0;
-        assert_eq!(batch.register(id, index).unwrap().0, start);
-        batch.run(&Backends::detect());
-        let mut chain = Chain::from_value(start);
-        for (_, digest) in events.iter().filter(|(of, _)| *of == index) {
-            chain.extend(&Digest::new(bank, digest).unwrap()).unwrap();
-        }
-        assert_eq!(batch.register(id, index), Some((chain.value(), chain.extends())));
-    }
-
-    #[test]
-    fn messages_are_hashed() {
-        let texts: Vec<Vec<u8>> = (0..100).map(|length| vec![0xA5; length * 3]).collect();
-        let mut batch = Batch::new();
-        let ids: Vec<_> = texts.iter().map(|text| batch.add_message(HashAlgorithm::Sha384, text)).collect();
-        assert_eq!(batch.digest(ids[0]), None);
-        batch.run(&Backends::detect());
-        for (text, id) in texts.iter().zip(ids) {
-            assert_eq!(batch.digest(id), Some(nitrotpm_digest_lanes::hash(HashAlgorithm::Sha384, &[text])));
-        }
-    }
-
-    /// Refused, and the batch is as before: a log that was added earlier still replays.
-    #[test]
-    fn a_log_that_is_refused_spoils_only_itself() {
-        let bank = HashAlgorithm::Sha384;
-        let good = log(1, 30, bank);
-        let mut short = good.clone();
-        short[7].1.pop();
-        let mut batch = Batch::new();
-        let reset = |index| reset_value(bank, index);
-        let before = batch.add_bank(bank, reset, borrowed(&good)).unwrap();
-        assert_eq!(
-            batch.add_bank(bank, reset, borrowed(&short)),
-            Err(BatchError::DigestLength { event: 7, cause: WrongLength { algorithm: bank, found: 47 } })
-        );
-        let error = batch
-            .add_bank(
-                bank,
-                |index| Digest::zero(if index.get() > 3 { HashAlgorithm::Sha512 } else { bank }),
-                borrowed(&good),
-            )
-            .unwrap_err();
-        assert_eq!(error.code(), "batch.start_bank");
-        let after = batch.add_bank(bank, reset, borrowed(&good)).unwrap();
-        batch.run(&Backends::detect());
-        assert_replayed(&batch, before, &good, bank);
-        assert_replayed(&batch, after, &good, bank);
-    }
-
-    #[test]
-    fn the_longest_come_first_and_none_is_lost() {
-        for count in [0, 1, 2, 64, 65, 1000] {
-            let lengths: Vec<usize> = (0..count).map(|i| (i * i * 7919 + i) % [5, 70, 100_000][i % 3]).collect();
-            let mut order = Vec::new();
-            longest_first(&mut order, lengths.iter().copied());
-            let sorted: Vec<usize> =
-                order.iter().map(|place| class(lengths[usize::try_from(*place).unwrap()])).collect();
-            assert!(sorted.is_sorted_by(|a, b| a >= b), "{count}");
-            order.sort_unstable();
-            assert!(order.iter().copied().eq(0..u32::try_from(count).unwrap()), "{count}");
-        }
-        for length in (0..4096).chain([usize::MAX - 1]) {
-            assert!(class(length) <= class(length + 1), "{length}");
-        }
-        assert!(class(usize::MAX) < CLASSES);
-        assert!(class(63) < class(64) && class(64) < class(68));
-    }
-
-    /// The lists keep their memory through runs and reuse.
-    #[test]
-    fn a_second_batch_of_the_same_size_allocates_nothing() {
-        let bank = HashAlgorithm::Sha384;
-        let logs: Vec<_> = (0..8).map(|seed| log(seed, 50, bank)).collect();
-        let mut batch = Batch::new();
-        let mut memory = Vec::new();
-        for _ in 0..3 {
-            let mut filled = batch.reuse();
-            for log in &logs {
-                filled.add_bank(bank, |index| reset_value(bank, index), borrowed(log)).unwrap();
-                filled.add_message(bank, &log[0].1);
-            }
-            filled.run(&Backends::detect());
-            let room = &filled.sha384;
-            memory.push([
-                (room.digests.as_ptr().addr(), room.digests.capacity()),
-                (room.registers.as_ptr().addr(), room.registers.capacity()),
-                (room.banks.as_ptr().addr(), room.banks.capacity()),
-                (room.messages.as_ptr().addr(), room.messages.capacity()),
-                (room.incoming[8].as_ptr().addr(), room.incoming[8].capacity()),
-                (room.order.as_ptr().addr(), room.order.capacity()),
-                (room.chains.as_ptr().addr(), room.chains.capacity()),
-                (room.jobs.as_ptr().addr(), room.jobs.capacity()),
-            ]);
-            batch = filled.reuse();
-        }
-        assert_eq!(memory[0], memory[1]);
-        assert_eq!(memory[1], memory[2]);
-    }
-
-    #[cfg(feature = "rayon")]
-    #[test]
-    fn threads_give_the_same_in_the_same_order() {
-        let bank = HashAlgorithm::Sha256;
-        let logs: Vec<_> = (0..40).map(|seed| log(seed, 20 + usize::from(seed), bank)).collect();
-        let at_once = core::num::NonZeroUsize::new(7).unwrap();
-        let pcr8 = PcrIndex::new(8).unwrap();
-        let values = replay_parallel(
-            &logs,
-            at_once,
-            &Backends::detect(),
-            |batch, log| batch.add_bank(bank, |index| reset_value(bank, index), borrowed(log)).unwrap(),
-            |batch, _, id| batch.register(id, pcr8).unwrap().0,
-        );
-        for (log, value) in logs.iter().zip(values) {
-            let mut chain = Chain::new(bank, pcr8);
-            for (_, digest) in log.iter().filter(|(index, _)| *index == pcr8) {
-                chain.extend(&Digest::new(bank, digest).unwrap()).unwrap();
-            }
-            assert_eq!(value, chain.value());
-        }
-    }
-}
+mod tests;

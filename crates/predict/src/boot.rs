@@ -8,15 +8,8 @@ use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, 
 
 use crate::event::PredictedEvent;
 use crate::message::{Message, digest_all};
-use crate::uki::{Role, Uki, clean, load_options, role};
+use crate::uki::{Role, role};
 use crate::{Decision, GrubMeasurement, PeImage, PredictError, Refusal, ShimState, Sidecars, decide};
-
-/// `EV_EVENT_TAG` of Linux: the initrd.
-const TAG_INITRD: u32 = 0x8F3B_22EC;
-/// `EV_EVENT_TAG` of Linux: the load options.
-const TAG_LOAD_OPTIONS: u32 = 0x8F3B_22ED;
-/// `EV_EVENT_TAG` of systemd-stub: the profile ("src/boot/measure.h").
-const TAG_PROFILE: u32 = 0x13AE_D6DB;
 
 /// What boots, and with what.
 #[derive(Clone, Copy, Debug)]
@@ -129,10 +122,10 @@ struct Planned<'a> {
     by_userspace: bool,
 }
 
-struct Plan<'a> {
-    boot: Boot<'a>,
-    db: SignatureDatabase,
-    dbx: SignatureDatabase,
+pub(crate) struct Plan<'a> {
+    pub(crate) boot: Boot<'a>,
+    pub(crate) db: SignatureDatabase,
+    pub(crate) dbx: SignatureDatabase,
     events: Vec<Planned<'a>>,
     unpredictable: BTreeMap<u8, String>,
     /// The authority events so far: firmware measures each once.
@@ -165,12 +158,12 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
-    fn secure_boot(&self) -> bool {
+    pub(crate) fn secure_boot(&self) -> bool {
         self.boot.variables.is_enabled()
     }
 
     /// The first reason for a register stays.
-    fn unknown(&mut self, pcrs: &[u8], reason: impl Into<String>) {
+    pub(crate) fn unknown(&mut self, pcrs: &[u8], reason: impl Into<String>) {
         let reason = reason.into();
         for pcr in pcrs {
             self.unpredictable.entry(*pcr).or_insert_with(|| reason.clone());
@@ -178,13 +171,13 @@ impl<'a> Plan<'a> {
     }
 
     /// An event whose data is what is hashed.
-    fn measure(&mut self, pcr: u8, event_type: EventType, bytes: Vec<u8>, cause: impl Into<String>) {
+    pub(crate) fn measure(&mut self, pcr: u8, event_type: EventType, bytes: Vec<u8>, cause: impl Into<String>) {
         let message = Message::made(bytes.clone());
         self.events.push(Planned { pcr, event_type, message, data: bytes, cause: cause.into(), by_userspace: false });
     }
 
     /// An event whose data only names what is hashed.
-    fn measure_named(
+    pub(crate) fn measure_named(
         &mut self,
         pcr: u8,
         event_type: EventType,
@@ -267,7 +260,7 @@ impl<'a> Plan<'a> {
         self.measure_named(4, EventType::EFI_BOOT_SERVICES_APPLICATION, image.authenticode(), data, cause);
     }
 
-    fn load_by_firmware(&mut self, image: &PeImage<'a>) -> Result<(), PredictError> {
+    pub(crate) fn load_by_firmware(&mut self, image: &PeImage<'a>) -> Result<(), PredictError> {
         if self.secure_boot() {
             match decide(image, &self.db, &self.dbx) {
                 Decision::Allowed { entry, authority } => {
@@ -398,139 +391,6 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn unified_kernel(
-        &mut self,
-        image: &PeImage<'a>,
-        stub: u32,
-        systemd_boot: Option<u32>,
-    ) -> Result<(), PredictError> {
-        let uki = match Uki::new(image, stub, self.boot.profile) {
-            Ok(uki) => uki,
-            Err(reason) => {
-                self.unknown(&[4, 7, 9, 11, 12, 13], reason);
-                return Ok(());
-            }
-        };
-        if stub < 252 {
-            self.unknown(&[9, 11, 12, 13], format!("what systemd-stub {stub} measures was not checked"));
-        }
-        let passed = self.passed_by_boot_loader(&uki, systemd_boot);
-        if self.boot.profile > 0 {
-            let number = load_options(&self.boot.profile.to_string());
-            let cause = format!("profile {} of {}", self.boot.profile, image.name());
-            let data = tagged(TAG_PROFILE, &number);
-            self.measure_named(12, EventType::EVENT_TAG, Message::made(number), data, cause);
-        }
-        self.sections(&uki);
-        let command_line = self.settle_command_line(&uki, passed);
-        for (pcr, what, bytes) in self.boot.sidecars.archives() {
-            let cause = format!("{what}, {} bytes", bytes.len());
-            self.measure_named(pcr, EventType::IPL, Message::made(bytes), load_options(what), cause);
-        }
-        self.embedded_kernel(&uki, stub)?;
-        self.kernel(&uki, command_line);
-        Ok(())
-    }
-
-    /// What systemd-boot passes to the image. Until 254 it passes the image's own command line and measures it.
-    fn passed_by_boot_loader(&mut self, uki: &Uki<'_, 'a>, systemd_boot: Option<u32>) -> Option<String> {
-        match (systemd_boot, self.boot.command_line) {
-            (None, line) => line.map(str::to_owned),
-            (Some(version), None) if version < 252 => {
-                self.unknown(&[9, 12], format!("what systemd-boot {version} passes on was not checked"));
-                None
-            }
-            (Some(252..=254), None) => match uki.command_line() {
-                Ok(Some(line)) => {
-                    self.measure(12, EventType::IPL, load_options(&line), format!("systemd-boot passes \"{line}\""));
-                    Some(line)
-                }
-                Ok(None) => None,
-                Err(reason) => {
-                    self.unknown(&[9, 12], reason);
-                    None
-                }
-            },
-            (Some(_), None) => None,
-            (Some(_), Some(_)) => {
-                self.unknown(&[9, 12], "what systemd-boot measures of a changed command line was not checked");
-                None
-            }
-        }
-    }
-
-    fn sections(&mut self, uki: &Uki<'_, 'a>) {
-        match uki.measured() {
-            Ok(sections) => {
-                for (name, section) in sections {
-                    // The name is hashed as ASCII and logged as UTF-16, both with NUL.
-                    let text = [name.as_bytes(), &[0]].concat();
-                    let data = load_options(name);
-                    let cause = format!("name of section {name}");
-                    self.measure_named(11, EventType::IPL, Message::made(text), data.clone(), cause);
-                    let cause = format!("section {name} of {}, {} bytes", uki.name(), section.virtual_size);
-                    self.measure_named(11, EventType::IPL, section.memory(), data, cause);
-                }
-            }
-            Err(reason) => self.unknown(&[11], reason),
-        }
-    }
-
-    /// The command line that the kernel gets; measured where it does not come from the image.
-    fn settle_command_line(&mut self, uki: &Uki<'_, 'a>, passed: Option<String>) -> Option<String> {
-        let own = match uki.command_line() {
-            Ok(own) => own,
-            Err(reason) => {
-                self.unknown(&[9], reason);
-                None
-            }
-        };
-        let has_own = uki.section(".cmdline").is_some();
-        match passed.filter(|line| !line.is_empty()) {
-            Some(line) if !(self.secure_boot() && has_own) => {
-                if let Err(reason) = clean(&line) {
-                    self.unknown(&[9, 12], reason);
-                }
-                self.measure(12, EventType::IPL, load_options(&line), format!("the boot entry passes \"{line}\""));
-                Some(line)
-            }
-            _ => own,
-        }
-    }
-
-    /// How the stub starts the kernel inside: systemd 252 lets it pass Secure Boot, systemd 258 no longer goes through
-    /// firmware at all (systemd PR 24777, PR 37372).
-    fn embedded_kernel(&mut self, uki: &Uki<'_, 'a>, stub: u32) -> Result<(), PredictError> {
-        if stub >= 258 || (stub >= 252 && self.secure_boot()) {
-            return Ok(());
-        }
-        let Some(section) = uki.kernel() else { return Ok(()) };
-        if section.virtual_size > section.raw.len() {
-            self.unknown(&[4], "the kernel is longer in memory than in the file");
-            return Ok(());
-        }
-        let kernel = PeImage::parse(&format!("the kernel in {}", uki.name()), section.content())?;
-        self.load_by_firmware(&kernel)
-    }
-
-    /// What the kernel's own EFI stub measures.
-    fn kernel(&mut self, uki: &Uki<'_, 'a>, command_line: Option<String>) {
-        let initrd = match uki.kernel_measures().and_then(|()| uki.initrd(&self.boot.sidecars)) {
-            Ok(initrd) => initrd,
-            Err(reason) => return self.unknown(&[9], reason),
-        };
-        let Some(line) = command_line else {
-            return self.unknown(&[9], "what Linux measures without a command line was not checked by a boot");
-        };
-        let (options, data) = (load_options(&line), tagged(TAG_LOAD_OPTIONS, b"LOADED_IMAGE::LoadOptions\0"));
-        let cause = format!("kernel command line \"{line}\"");
-        self.measure_named(9, EventType::EVENT_TAG, Message::made(options), data, cause);
-        if initrd.len() > 0 {
-            let cause = format!("initrd of {}, {} bytes", uki.name(), initrd.len());
-            self.measure_named(9, EventType::EVENT_TAG, initrd, tagged(TAG_INITRD, b"Linux initrd\0"), cause);
-        }
-    }
-
     /// What systemd extends from userspace: the firmware's log does not have it.
     fn userspace(&mut self) {
         let before = self.events.len();
@@ -579,12 +439,4 @@ impl<'a> Plan<'a> {
             self.unpredictable.into_iter().filter_map(|(pcr, reason)| Some((index(pcr)?, reason))).collect();
         Prediction { banks, secure_boot, events, pcrs, unpredictable }
     }
-}
-
-/// The data of an `EV_EVENT_TAG`: tag, length, content (`TCG_PCClientTaggedEvent`).
-fn tagged(tag: u32, content: &[u8]) -> Vec<u8> {
-    let mut data = tag.to_le_bytes().to_vec();
-    data.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
-    data.extend_from_slice(content);
-    data
 }

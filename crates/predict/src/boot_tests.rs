@@ -246,6 +246,28 @@ fn credentials_and_extensions_are_archives() {
     assert_eq!(pcr(&prediction, 9), chain(&[h(&wide(COMMAND_LINE)), h(&initrd)]));
 }
 
+#[test]
+fn addons_are_loaded_and_add_to_the_command_line() {
+    let files = [image(&[(".cmdline", b"second=2")]), image(&[(".cmdline", b"first=1")])];
+    let addons = files.each_ref().map(|bytes| PeImage::parse("addon", bytes).unwrap());
+    let named = [("b.addon.efi", addons[0].clone()), ("a.addon.efi", addons[1].clone())];
+    let with = |version: &str| {
+        let variables = SecureBootVariables::default();
+        let bytes = uki(version);
+        let images = [PeImage::parse("test.efi", &bytes).unwrap()];
+        let mut boot = Boot::new(&variables, &images);
+        boot.sidecars.addons = &named;
+        boot.predict(&[B]).unwrap()
+    };
+    let prediction = with("257");
+    let (stub, [second, first]) = (authenticode(&uki("257")), files.each_ref().map(|bytes| authenticode(bytes)));
+    assert_eq!(pcr(&prediction, 4), chain(&[action(), separator(), stub, first, second, authenticode(&kernel())]));
+    assert_eq!(pcr(&prediction, 12), chain(&[h(&wide("first=1 second=2"))]));
+    let line = format!("{COMMAND_LINE} first=1 second=2");
+    assert!(prediction.events().iter().any(|event| event.pcr.get() == 9 && event.digests[0] == h(&wide(&line))));
+    [4, 9, 12].iter().for_each(|index| assert!(reason(&with("252"), *index).contains("addons")));
+}
+
 /// The values that `os-separator` makes were computed elsewhere.
 #[test]
 fn os_separator_is_extended_last() {

@@ -25,6 +25,7 @@ mod authenticode;
 mod boot;
 #[cfg(test)]
 mod boot_tests;
+mod boot_uki;
 mod cpio;
 mod der;
 mod error;

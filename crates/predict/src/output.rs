@@ -222,10 +222,15 @@ impl ReferenceImage {
 /// A policy of this toolkit (`nitrotpm.policy/1`) that accepts these images, one beside the other.
 ///
 /// It demands a document, and Secure Boot where every image was predicted with it on.
-#[must_use]
-pub fn policy_toml(name: &str, images: &[ReferenceImage]) -> String {
+///
+/// # Errors
+/// [`PredictError::NoImage`] without an image: such a policy would accept every one.
+pub fn policy_toml(name: &str, images: &[ReferenceImage]) -> Result<String, PredictError> {
+    if images.is_empty() {
+        return Err(PredictError::NoImage);
+    }
     let mut text = format!("schema = \"nitrotpm.policy/1\"\nname = {}\n\n[require]\ndocument = true\n", quoted(name));
-    if !images.is_empty() && images.iter().all(|image| image.secure_boot) {
+    if images.iter().all(|image| image.secure_boot) {
         // The claim comes from the event log.
         text.push_str("event_log = true\nsecure_boot = true\n");
     }
@@ -235,23 +240,34 @@ pub fn policy_toml(name: &str, images: &[ReferenceImage]) -> String {
             let _ = writeln!(text, "pcrs.{}.{index} = \"{value}\"", image.bank);
         }
     }
-    text
+    Ok(text)
 }
 
-/// Statements for each image, as a key policy document of their own.
+/// A key policy document with a statement for each image: a list of values in one statement would accept PCR 4 of one
+/// image with PCR 12 of another. It is to be added to a key policy that says who administers the key.
 ///
 /// # Errors
-/// What [`ReferenceImage::to_kms_statement`] says.
+/// [`PredictError::NoImage`] without an image, and what [`ReferenceImage::to_kms_statement`] says.
 pub fn kms_policy(
     images: &[ReferenceImage],
     principal: &str,
     actions: &[&str],
     caution: Caution,
 ) -> Result<Value, PredictError> {
-    let statements: Vec<Value> = images
-        .iter()
-        .map(|image| image.to_kms_statement(principal, actions, caution))
-        .collect::<Result<_, PredictError>>()?;
+    if images.is_empty() {
+        return Err(PredictError::NoImage);
+    }
+    let mut statements: Vec<Value> = Vec::with_capacity(images.len());
+    for image in images {
+        let mut statement = image.to_kms_statement(principal, actions, caution)?;
+        // Names that differ in other characters alone would give one id twice.
+        if statements.iter().any(|earlier| earlier.get("Sid") == statement.get("Sid"))
+            && let Some(id) = statement.get_mut("Sid")
+        {
+            *id = json!(format!("{}x{}", image.statement_id(), statements.len()));
+        }
+        statements.push(statement);
+    }
     Ok(json!({ "Version": "2012-10-17", "Statement": statements }))
 }
 
@@ -354,6 +370,10 @@ mod tests {
             }],
         });
         assert_eq!(policy, expected);
+        let twice = kms_policy(&[images[0].clone(), images[0].clone()], role, &actions, Caution::Refuse).unwrap();
+        assert_ne!(twice["Statement"][0]["Sid"], twice["Statement"][1]["Sid"]);
+        assert_eq!(kms_policy(&[], role, &actions, Caution::Refuse), Err(PredictError::NoImage));
+        assert_eq!(policy_toml("none", &[]), Err(PredictError::NoImage));
         for principal in ["*", "arn:aws:iam::111122223333:role/*"] {
             let refused = images[0].to_kms_statement(principal, &actions, Caution::Refuse);
             assert_eq!(refused, Err(PredictError::Dangerous(Danger::AnyPrincipal)));
@@ -365,7 +385,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted() {
-        let text = policy_toml("a \"name\"\n", &[image(&[4, 12], Caution::Refuse).unwrap()]);
+        let text = policy_toml("a \"name\"\n", &[image(&[4, 12], Caution::Refuse).unwrap()]).unwrap();
         assert!(text.contains("name = \"a \\\"name\\\"\\u000A\"\n"), "{text}");
         assert!(text.contains(&format!("pcrs.sha384.12 = \"{}\"\n", value(12))), "{text}");
         assert!(!text.contains("secure_boot"));

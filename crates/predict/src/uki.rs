@@ -75,6 +75,8 @@ pub struct Sidecars<'a> {
     pub global_credentials: &'a [(&'a str, &'a [u8])],
     /// `NAME.efi.extra.d/*.raw`, no `*.confext.raw`
     pub system_extensions: &'a [(&'a str, &'a [u8])],
+    /// `NAME.efi.extra.d/*.addon.efi`: images with a command line to add.
+    pub addons: &'a [(&'a str, PeImage<'a>)],
 }
 
 impl Sidecars<'_> {

@@ -10,6 +10,7 @@ use crate::policy::{Image, Policy};
 /// Every code of a reason for which authentic evidence is refused.
 pub const REFUSAL_CODES: &[&str] = &[
     "document.missing",
+    "event_log.bank-not-in-log",
     "event_log.missing",
     "image.build-too-old",
     "image.revoked",
@@ -24,6 +25,7 @@ pub const REFUSAL_CODES: &[&str] = &[
 
 /// Every code of a warning.
 pub const WARNING_CODES: &[&str] = &[
+    "event_log.bank-not-covered",
     "event_log.not-covered",
     "freshness.nonce-not-checked",
     "freshness.nonce-short",
@@ -98,7 +100,8 @@ pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
         ),
     ];
     for (id, required, present, code, message) in presence {
-        let failure = (!present).then(|| Reason::new(code, message));
+        let missing = (!present).then(|| Reason::new(code, message));
+        let failure = missing.or_else(|| if id == "policy.event_log" { bank_not_in_log(claims, policy) } else { None });
         appraisal.require(id, required, failure);
     }
     let secure_boot = match claims.secure_boot() {
@@ -200,6 +203,25 @@ impl Appraisal {
         });
         self.reasons.extend(reasons);
     }
+}
+
+/// An image that matches in a bank that the log, though required, does not have: software may have extended that bank
+/// to whatever the image expects.
+fn bank_not_in_log(claims: &Claims<'_>, policy: &Policy) -> Option<Reason> {
+    let log = claims.event_log()?;
+    let lacks = |image: &Image| image.pcrs.banks().find(|bank| log.banks_not_in_log.contains(&bank.name()));
+    let matching = policy.images().iter().filter(|image| differences(image, claims).is_empty());
+    let (image, bank) = matching.filter_map(|image| Some((image, lacks(image)?))).next()?;
+    let mut reason = Reason::new(
+        "event_log.bank-not-in-log",
+        format!(
+            "image \"{}\" names PCRs of bank {bank}, and the event log that the policy requires has no digests of that \
+             bank; send a log that has them, or name PCRs of a bank that it has",
+            image.name.escape_debug()
+        ),
+    );
+    reason.bank = Some(bank.name());
+    Some(of_image(image, reason))
 }
 
 fn of_image(image: &Image, reason: Reason) -> Reason {

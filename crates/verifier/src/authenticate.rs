@@ -77,6 +77,7 @@ pub struct AuthenticatedEvidence<'e> {
     pub(crate) quotes: Vec<SignedQuote>,
     pub(crate) binding: Option<Binding>,
     pub(crate) enrolled_instance: Option<String>,
+    pub(crate) enrolled_ek: Option<PublicKey>,
     pub(crate) pcrs: PcrValues,
     pub(crate) checks: Vec<Check>,
     pub(crate) warnings: Vec<Warning>,
@@ -145,20 +146,28 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         let mut quotes = Vec::new();
         let mut binding = None;
         let mut enrolled_instance = None;
+        let mut enrolled_ek = None;
         if self.evidence.quotes.is_empty() {
             self.checks.push(Check::not_applicable("quote.signature").detail("the evidence has no quotes"));
         } else {
-            let candidates = self.vouched_keys(document.as_ref())?;
+            let vouched_keys = self.vouched_keys(document.as_ref())?;
+            let mut candidates = vouched_keys.as_slice();
             for index in 0..self.evidence.quotes.len() {
-                let (quote, vouched) = self.quote(index, &candidates)?;
+                let (quote, vouched) = self.quote(index, candidates)?;
+                // Quotes by two keys may be of two machines: the key of the first is that of all.
+                candidates = std::slice::from_ref(vouched);
                 self.agree(index, document.as_ref(), &quote, vouched)?;
                 if vouched.binding != Binding::Document {
                     merge(&mut pcrs, quote.values());
                 }
                 binding = Some(vouched.binding);
                 enrolled_instance = vouched.enrolment.and_then(Enrolment::instance_id).map(str::to_owned);
+                enrolled_ek = vouched.enrolment.map(|enrolment| enrolment.endorsement_key().clone());
                 quotes.push(quote);
             }
+        }
+        if let Some(document) = &document {
+            self.tie(document, &quotes, enrolled_instance.as_deref())?;
         }
         for bank in quotes.iter().flat_map(|quote: &SignedQuote| quote.excluded_banks()) {
             let warning = Warning::new(
@@ -175,6 +184,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             quotes,
             binding,
             enrolled_instance,
+            enrolled_ek,
             pcrs,
             checks: Vec::new(),
             warnings,
@@ -241,8 +251,14 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                     given.filter(|vouched| vouched.key.public_key() == presented.public_key()).collect();
                 if same.is_empty() {
                     match bound {
-                        Some(key) if key == *presented.public_key() => {
-                            Ok(vec![Vouched { key: presented, binding: Binding::Document, enrolment: None }])
+                        // The document vouches for what it carries: where that is numbers alone, the public area beside
+                        // the quotes is only what the attester says.
+                        Some(key) if key.public_key() == presented.public_key() => {
+                            if key.same_key(&presented) {
+                                Ok(vec![Vouched { key, binding: Binding::Document, enrolment: None }])
+                            } else {
+                                Err(VerifyError::KeyNameMismatch)
+                            }
                         }
                         _ => Err(VerifyError::KeyUntrusted { explicit }),
                     }
@@ -254,11 +270,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             }
             None if explicit => Ok(given.collect()),
             None => match bound {
-                Some(key) => Ok(vec![Vouched {
-                    key: AttestationKey::from_public_key(key),
-                    binding: Binding::Document,
-                    enrolment: None,
-                }]),
+                Some(key) => Ok(vec![Vouched { key, binding: Binding::Document, enrolment: None }]),
                 None => Err(VerifyError::KeyMissing),
             },
         };
@@ -348,7 +360,6 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         quote: &SignedQuote,
         vouched: &Vouched<'_>,
     ) -> Result<&'static str, VerifyError> {
-        let mut shared = false;
         if let Some(document) = document {
             for (bank, pcr, value) in quote.values().iter() {
                 let Some(expected) = document.pcrs().get(bank, pcr) else { continue };
@@ -361,7 +372,6 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
                         quote: *value,
                     })));
                 }
-                shared |= !pcr.is_resettable();
             }
         }
         if let Some(enrolment) = vouched.enrolment {
@@ -373,9 +383,30 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         match vouched.binding {
             Binding::Pinned => Ok("the caller pinned the key"),
             Binding::Enrolled => Ok("an enrolment record vouches for the key"),
-            Binding::Document if shared => Ok("the document carries the key and has the same PCRs"),
+            Binding::Document if document.is_some_and(|document| share_a_register(document, quote)) => {
+                Ok("the document carries the key and has the same PCRs")
+            }
             Binding::Document => Err(VerifyError::NotBound { index }),
         }
+    }
+
+    /// A document and quotes by a key that was pinned or enrolled: something must show that they are of one machine, or
+    /// the registers of one would come with the instance of another.
+    fn tie(
+        &mut self,
+        document: &VerifiedDocument,
+        quotes: &[SignedQuote],
+        enrolled_instance: Option<&str>,
+    ) -> Result<(), VerifyError> {
+        // That the record's instance is the document's was checked with each quote.
+        if quotes.is_empty()
+            || enrolled_instance.is_some()
+            || quotes.iter().any(|quote| share_a_register(document, quote))
+        {
+            return Ok(());
+        }
+        self.checks.push(Check::fail("evidence.agreement"));
+        Err(VerifyError::NotBound { index: 0 })
     }
 
     fn enrolled(&self, enrolment: &Enrolment, document: Option<&VerifiedDocument>) -> Result<(), VerifyError> {
@@ -395,9 +426,17 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
     }
 }
 
+/// Whether a register is in both, of those that software cannot reset at will.
+fn share_a_register(document: &VerifiedDocument, quote: &SignedQuote) -> bool {
+    quote.values().iter().any(|(bank, pcr, _)| !pcr.is_resettable() && document.pcrs().get(bank, pcr).is_some())
+}
+
 /// A key in the forms in which attesters put one into a document: a SEC1 point, SubjectPublicKeyInfo, or a TPM's.
-fn key_in_document(bytes: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_sec1(bytes).ok().or_else(|| AttestationKey::parse(bytes).ok().map(|key| key.public_key().clone()))
+fn key_in_document(bytes: &[u8]) -> Option<AttestationKey> {
+    match PublicKey::from_sec1(bytes) {
+        Ok(numbers) => Some(AttestationKey::from_public_key(numbers)),
+        Err(_) => AttestationKey::parse(bytes).ok(),
+    }
 }
 
 /// Values of two sources that were shown to agree, or that do not overlap.

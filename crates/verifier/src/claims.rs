@@ -99,6 +99,16 @@ impl<'r> Claims<'r> {
                 ),
             ));
         }
+        if let Some(log) = self.event_log().filter(|log| !log.banks_not_in_log.is_empty()) {
+            warnings.push(Warning::new(
+                "event_log.bank-not-covered",
+                format!(
+                    "the event log has no digests of bank {}, which is signed: nothing shows that firmware measured \
+                     into it",
+                    log.banks_not_in_log.join(", ")
+                ),
+            ));
+        }
         if authenticated.evidence.ima_log.is_some() {
             warnings.push(Warning::new(
                 "ima_log.not-appraised",
@@ -117,7 +127,7 @@ impl<'r> Claims<'r> {
             ak_sha256: key.map(|key| hex::encode(key.sha256())),
             ak_name: key.and_then(|key| key.name()).map(hex::encode),
             ak_attributes: key.map(|key| if key.attributes().is_some() { "known" } else { "unknown" }),
-            ek_sha256: authenticated.evidence.ek_public.as_deref().map(|bytes| sha256(bytes).to_string()),
+            ek_sha256: authenticated.enrolled_ek.as_ref().map(|key| sha256(&key.to_spki_der()).to_string()),
             instance_id: self.instance_id().map(str::to_owned),
             document: self.document().map(|document| DocumentReport {
                 module_id: document.module_id().to_owned(),
@@ -170,8 +180,8 @@ pub struct ClaimsReport {
     /// `known` where the trusted key came with its public area, else `unknown`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ak_attributes: Option<&'static str>,
-    /// SHA-256 of the endorsement key's bytes in the evidence. A claim of the attester, except where an enrolment
-    /// record vouches for the key.
+    /// SHA-256 of the SubjectPublicKeyInfo of the endorsement key with which the attestation key was enrolled. Absent
+    /// without an enrolment record: an endorsement key in the evidence is then only what the attester says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ek_sha256: Option<String>,
     /// The instance, by the document or the enrolment record.

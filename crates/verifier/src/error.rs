@@ -50,7 +50,7 @@ pub enum VerifyError {
     /// The evidence's key has the pinned key's numbers and other TPM attributes.
     #[error(
         "the attestation key in the evidence has the same numbers as the trusted one and another public area, so its \
-         Name differs; collect the evidence with the key that was pinned or enrolled"
+         Name differs; collect the evidence with the key that was pinned or enrolled, or that the document carries"
     )]
     KeyNameMismatch,
     /// The endorsement key is not the enrolled one.
@@ -71,10 +71,10 @@ pub enum VerifyError {
         pcr = .0.pcr, bank = .0.bank, document = .0.document, index = .0.index, quote = .0.quote
     )]
     DocumentQuoteMismatch(Box<DocumentQuoteMismatch>),
-    /// Nothing ties the quote to the document that carries its key.
+    /// Nothing ties the quotes to the document beside them.
     #[error(
-        "quote {index} covers no register that the document covers too, so the document does not vouch for it; quote \
-         the SHA-384 bank"
+        "quote {index} covers no register that the document covers too, so nothing shows that the two are of one machine; \
+         quote the SHA-384 bank"
     )]
     NotBound {
         /// Which quote, counting from 0.
@@ -109,6 +109,17 @@ pub enum VerifyError {
         /// The authenticated banks.
         authenticated: String,
     },
+    /// A register that every firmware extends, and that holds its reset value.
+    #[error(
+        "PCR {pcr} of bank {bank} was never extended, and firmware extends PCR 0 to 7 on every boot: it does not measure \
+         into this bank; quote a bank that it measures into"
+    )]
+    NeverExtended {
+        /// The bank.
+        bank: Bank,
+        /// The register.
+        pcr: PcrIndex,
+    },
     /// The log does not reproduce a register.
     #[error("the event log does not explain the evidence: {0}")]
     ReplayMismatch(Box<ReplayMismatch>),
@@ -137,6 +148,7 @@ impl VerifyError {
         "enrolment.ek-mismatch",
         "enrolment.instance-mismatch",
         "event_log.bank-missing",
+        "event_log.never-extended",
         "event_log.replay-mismatch",
         "evidence.document-quote-mismatch",
         "evidence.nothing-signed",
@@ -165,6 +177,7 @@ impl VerifyError {
             Self::NothingSigned => "evidence.nothing-signed",
             Self::Log(error) => error.code(),
             Self::LogBankMissing { .. } => "event_log.bank-missing",
+            Self::NeverExtended { .. } => "event_log.never-extended",
             Self::ReplayMismatch(_) => "event_log.replay-mismatch",
         }
     }
@@ -186,6 +199,7 @@ impl VerifyError {
                 reason = reason.register(mismatch.bank, mismatch.pcr).values(&mismatch.document, &mismatch.quote);
                 reason.quote = Some(mismatch.index);
             }
+            Self::NeverExtended { bank, pcr } => reason = reason.register(*bank, *pcr),
             Self::ReplayMismatch(mismatch) => {
                 reason = reason.register(mismatch.bank, mismatch.pcr).values(&mismatch.expected, &mismatch.replayed);
             }

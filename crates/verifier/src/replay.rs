@@ -16,6 +16,10 @@ use crate::outcome::Check;
 /// firmware's log does not hold those events.
 const LAST_BOOT_REGISTER: u8 = 9;
 
+/// The last of the registers that every firmware extends on every boot, if only with a separator (TCG PC Client Platform
+/// Firmware Profile 1.06, section 3.3.2.2).
+const LAST_FIRMWARE_REGISTER: u8 = 7;
+
 /// Authenticated evidence whose event log, if it has one, reproduces the signed PCRs.
 ///
 /// Only [`AuthenticatedEvidence::replay`] makes one, and only this gives [`Claims`].
@@ -33,6 +37,8 @@ pub struct ReplayedLog {
     pub covered: BTreeMap<&'static str, Vec<u8>>,
     /// The registers with events whose signed values are others: something that is not in the log was extended later.
     pub not_covered: BTreeMap<&'static str, Vec<u8>>,
+    /// The banks that are signed and of which the log has no digests: nothing shows that firmware measured into them.
+    pub banks_not_in_log: Vec<&'static str>,
     /// The state of Secure Boot.
     pub secure_boot: SecureBootState,
 }
@@ -41,8 +47,8 @@ impl<'e> AuthenticatedEvidence<'e> {
     /// Replays the event log, in every bank that it shares with the signed PCRs.
     ///
     /// # Errors
-    /// A [`Rejection`] where the log cannot be read, shares no bank, or does not give the signed value of one of PCR 0
-    /// to 9. Evidence without a log passes: whether one is required is the policy's business.
+    /// A [`Rejection`] where the log cannot be read, shares no bank, does not give the signed value of one of PCR 0 to 9,
+    /// or shows that firmware never extended one of PCR 0 to 7. Evidence without a log passes: whether one is required is the policy's business.
     pub fn replay(mut self) -> Result<ReplayedEvidence<'e>, Rejection> {
         let Some(bytes) = &self.evidence.event_log else {
             self.checks.push(Check::not_applicable("event_log.replay").detail("the evidence has no event log"));
@@ -100,7 +106,19 @@ fn confirm(replayed: &LogReplay<'_>, signed: &PcrValues) -> Result<ReplayedLog, 
         }
     }
     let confirmed = replayed.confirm(signed, requested.iter().copied()).map_err(replay_errors)?;
-    Ok(ReplayedLog { covered: by_bank(confirmed.confirmed()), not_covered, secure_boot: confirmed.secure_boot() })
+    // In a bank that firmware left alone, whoever runs later extends what he likes (CVE-2021-42299).
+    let never_extended: Vec<_> = requested
+        .iter()
+        .filter(|(_, pcr)| pcr.get() <= LAST_FIRMWARE_REGISTER)
+        .filter(|(bank, pcr)| replayed.bank(*bank).is_none_or(|bank| !bank.register(*pcr).has_events()))
+        .map(|(bank, pcr)| VerifyError::NeverExtended { bank: *bank, pcr: *pcr })
+        .collect();
+    if !never_extended.is_empty() {
+        return Err(never_extended);
+    }
+    let banks_not_in_log = signed.banks().filter(|bank| !shared.contains(bank)).map(Bank::name).collect();
+    let covered = by_bank(confirmed.confirmed());
+    Ok(ReplayedLog { covered, not_covered, banks_not_in_log, secure_boot: confirmed.secure_boot() })
 }
 
 fn replay_errors(error: LogError) -> Vec<VerifyError> {

@@ -1,6 +1,6 @@
 //! `nitrotpm-emulator`: a NitroTPM on a developer's machine.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,12 +8,14 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use nitrotpm_emulator::{ASSUMPTIONS, DeviceClock, EmulatorError, Fault, NitroTpm};
+use nitrotpm_pcr::Bank;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// The environment failed: no swtpm, no permission, no space (contract/cli.md).
 const ENVIRONMENT_FAILED: u8 = 4;
 const WRONG_USAGE: u8 = 2;
+const LOG_INVALID: u8 = 3;
 
 /// A NitroTPM made of swtpm, for tests without AWS.
 #[derive(Parser)]
@@ -53,6 +55,9 @@ struct Run {
     /// Offer the TPM on a Unix socket
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
+    /// Extend the events of this log into the PCRs, as the firmware that wrote it did; - for standard input
+    #[arg(long, value_name = "FILE")]
+    boot_log: Option<PathBuf>,
     /// The module id in documents: i-<8 to 17 hexadecimal digits>-tpm<16 hexadecimal digits> [default: made up once]
     #[arg(long, value_name = "ID")]
     module_id: Option<String>,
@@ -72,11 +77,14 @@ fn main() -> ExitCode {
         Command::Run(run) => {
             return match serve(run) {
                 Ok(code) => code,
-                Err(error @ EmulatorError::ModuleId { .. }) => {
+                Err(error) => {
                     complain(&error.to_string());
-                    ExitCode::from(WRONG_USAGE)
+                    ExitCode::from(match error {
+                        EmulatorError::ModuleId { .. } => WRONG_USAGE,
+                        EmulatorError::BootLog { .. } | EmulatorError::BootLogLocality { .. } => LOG_INVALID,
+                        _ => ENVIRONMENT_FAILED,
+                    })
                 }
-                Err(error) => complain(&error.to_string()),
             };
         }
         Command::Faults => Fault::ALL.iter().map(|fault| format!("{fault:<20}{}", fault.meaning())).collect(),
@@ -115,6 +123,18 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
     if let Some(port) = run.tcp {
         builder = builder.tcp_port(port);
     }
+    if let Some(path) = &run.boot_log {
+        let log = if path.as_os_str() == "-" {
+            let mut log = Vec::new();
+            io::stdin().read_to_end(&mut log).map(|_| log)
+        } else {
+            std::fs::read(path)
+        };
+        match log {
+            Ok(log) => builder = builder.boot_log(log),
+            Err(error) => return Ok(complain(&format!("{} cannot be read ({error})", path.display()))),
+        }
+    }
     if let Some(path) = &run.fuse {
         builder = builder.fuse(path);
     }
@@ -133,6 +153,15 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         }
         Err(error) => return Err(error),
     }
+    let names = |banks: &[Bank]| banks.iter().map(|bank| bank.name()).collect::<Vec<_>>();
+    let boot_log = tpm.boot_log_report().map(|report| {
+        serde_json::json!({
+            "extended": report.extended,
+            "banks": names(&report.banks),
+            "banks_without_digests": names(&report.banks_without_digests),
+            "banks_switched_off": names(&report.banks_switched_off),
+        })
+    });
     let ready = serde_json::json!({
         "schema": "nitrotpm.emulator/1",
         "state": tpm.directory(),
@@ -143,6 +172,7 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         "fuse": run.fuse,
         "pty": run.pty,
         "unix": run.unix,
+        "boot_log": boot_log,
     });
     let mut output = io::stdout();
     if let Err(error) = writeln!(output, "{ready}").and_then(|()| output.flush()) {

@@ -86,7 +86,7 @@ pub struct BootPath<'a> {
     pub applications: Vec<ConfirmedEvent<'a>>,
     /// What else was measured into PCR 4 and is neither an application nor a known action.
     pub others: Vec<ConfirmedEvent<'a>>,
-    /// What the log places after the firmware handed over: not part of the boot.
+    /// What the log places after the firmware handed over: not counted as part of the boot. Nothing proves the place.
     pub late: Vec<ConfirmedEvent<'a>>,
     /// How often the firmware followed a boot option: more than once where one failed.
     pub attempts: usize,
@@ -94,6 +94,20 @@ pub struct BootPath<'a> {
     pub returns: usize,
     /// The handing over.
     pub exit_boot_services: ExitBootServices,
+}
+
+impl<'a> BootPath<'a> {
+    /// All that PCR 4 proves to have been measured beside separators and known actions, in its proven order, wherever the
+    /// log places it: appraise this.
+    ///
+    /// Whether something came before or after the handing over is told by the order of two registers, and that is only
+    /// what the log says.
+    #[must_use]
+    pub fn images(&self) -> Vec<ConfirmedEvent<'a>> {
+        let mut images = [self.early.as_slice(), &self.applications, &self.others, &self.late].concat();
+        images.sort_by_key(ConfirmedEvent::index);
+        images
+    }
 }
 
 impl<'a> ConfirmedLog<'a> {

@@ -10,6 +10,7 @@ mod image;
 mod load_option;
 mod signature_list;
 mod spdm;
+mod summary;
 mod tagged;
 mod variable;
 mod windows;

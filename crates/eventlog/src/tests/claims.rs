@@ -110,6 +110,22 @@ fn l14_relabelling_never_takes_an_image_out_of_sight() {
     }
 }
 
+/// The order of two registers is only what the log says: an image can be called late, and not be made to vanish.
+#[test]
+fn l14_reordering_across_registers_hides_no_image() {
+    let images = |builder: &LogBuilder| {
+        let bytes = bytes_of(builder);
+        let path = confirmed(&bytes, Bank::Sha384, &[4, 5]).boot_path(EarlyApplications::Refuse).unwrap();
+        let digests: Vec<_> = path.images().iter().map(|image| image.proven_digest(Bank::Sha384).unwrap()).collect();
+        (path.applications.len(), digests)
+    };
+    let honest = images(&path());
+    let reordered = images(&with(|events| events.swap(IMAGE, EXITING)));
+    assert_eq!((honest.0, reordered.0), (1, 0));
+    assert_eq!(honest.1, reordered.1);
+    assert_eq!(honest.1, [hash(Bank::Sha384, &[b"image"])]);
+}
+
 #[test]
 fn l15_separators_of_pcr_4_stand_once_and_are_told_by_their_digest() {
     let separator = |hashed: &[u8], data: &[u8]| event(4, EventType::SEPARATOR, hashed, data);

@@ -31,7 +31,7 @@ fn explained(builder: &LogBuilder, index: u8, expected: Digest) -> Explanation {
     let mut authenticated = PcrValues::new();
     authenticated.insert(pcr(index), expected).unwrap();
     match replayed.confirm(&authenticated, [(BANK, pcr(index))]).unwrap_err() {
-        LogError::Mismatch { mismatches } => mismatches[0].explanation,
+        LogError::Mismatch { mismatches } => replayed.explain(&mismatches)[0],
         error => panic!("{error}"),
     }
 }

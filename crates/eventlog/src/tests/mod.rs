@@ -6,6 +6,7 @@ mod ccel;
 mod cel;
 mod claims;
 mod decoding;
+mod diffing;
 mod explaining;
 mod ima;
 mod parsing;

@@ -1,5 +1,6 @@
 //! What holds for every log.
 
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use nitrotpm_digest_lanes::hash;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 
 use super::parse;
 use crate::writer::{LogBuilder, WrittenEvent};
-use crate::{EventLog, EventType, Format, ParseOptions};
+use crate::{Decoded, EarlyApplications, EventLog, EventType, Format, ParseOptions, VariableContents};
 
 /// Banks in any order, at least one.
 fn banks() -> impl Strategy<Value = Vec<Bank>> {
@@ -141,13 +142,102 @@ fn use_everything(bytes: &[u8]) {
     let Ok(log) = EventLog::parse(bytes, &ParseOptions::default()) else { return };
     assert_eq!(log.events().count(), log.event_count());
     for event in log.events() {
-        let _ = alloc::format!("{event:?} {:?} {:?}", event.decode(), event.payload_check());
         event.digests().for_each(|(_, digest)| assert!(!digest.is_empty()));
+        let _ = alloc::format!("{event:?} {:?}", event.payload_check());
+        if let Ok(decoded) = event.decode() {
+            use_decoded(decoded);
+        }
     }
+    let _ = log.quirks();
+    let own = log.diff(&log);
+    assert!(own.is_err() || own.unwrap().differences().is_empty());
     let Ok(replayed) = log.replay_all() else { return };
     let values = replayed.values();
-    if log.format() != Format::Ccel && !values.is_empty() {
-        let confirmed = replayed.confirm(&values, values.iter().map(|(bank, index, _)| (bank, index))).unwrap();
-        let _ = confirmed.secure_boot();
+    if log.format() == Format::Ccel || values.is_empty() {
+        return;
+    }
+    let confirmed = replayed.confirm(&values, values.iter().map(|(bank, index, _)| (bank, index))).unwrap();
+    let _ = (confirmed.secure_boot_facts(), confirmed.boot_path(EarlyApplications::Report), confirmed.firmware());
+    let _ = (confirmed.grub_command_line(), confirmed.grub_commands(), confirmed.systemd_command_lines());
+    let _ = (confirmed.uki(), confirmed.measured_files(), confirmed.shim_lists());
+}
+
+/// Walks into what was decoded and shows it: nothing shown has a character that is more than text.
+fn use_decoded(decoded: Decoded<'_>) {
+    let summary = decoded.to_string();
+    assert!(!summary.chars().any(crate::text::is_hidden), "{summary:?}");
+    let shown = match decoded {
+        Decoded::Variable(variable) => {
+            let entry = variable.authority_entry().and_then(|entry| entry.certificate_subject());
+            let contents = match variable.contents() {
+                Ok(VariableContents::SignatureLists(lists)) => lists
+                    .entries()
+                    .filter_map(|entry| entry.certificate_subject())
+                    .map(|name| name.to_string())
+                    .collect(),
+                Ok(VariableContents::LoadOption(option)) => alloc::format!("{} {}", option.description, option.path),
+                Ok(VariableContents::Text(text)) => text.to_string(),
+                _ => String::new(),
+            };
+            alloc::format!("{} {contents} {}", variable.name, entry.map(|name| name.to_string()).unwrap_or_default())
+        }
+        Decoded::ImageLoad(image) => image.path().map(|path| path.to_string()).unwrap_or_default(),
+        Decoded::Gpt(gpt) => gpt.partitions().map(|partition| partition.name.to_string()).collect(),
+        Decoded::Windows(events) => alloc::format!("{}", events.events().count()),
+        Decoded::Text(text) | Decoded::Grub { text, .. } => text.to_string(),
+        Decoded::HandoffTables(tables) => alloc::format!("{}", tables.tables().count()),
+        other => other.kind().to_string(),
+    };
+    assert!(!shown.chars().any(crate::text::is_hidden), "{shown:?}");
+}
+
+/// Data that begins as its type prescribes and goes on at random.
+fn shaped() -> impl Strategy<Value = (EventType, Vec<u8>)> {
+    let random = || vec(any::<u8>(), 0..120);
+    let variable = (random(), 0..10_u64, 0..60_u64).prop_map(|(tail, name, data)| {
+        let guid = crate::decode::GLOBAL_VARIABLE.to_bytes();
+        [guid.as_slice(), &name.to_le_bytes(), &data.to_le_bytes(), &tail].concat()
+    });
+    let named = (proptest::sample::select(["db", "dbx", "Boot0001", "BootOrder", "SbatLevel"].as_slice()), random())
+        .prop_map(|(name, contents)| {
+            let guid = if name.starts_with('d') { super::DATABASE } else { super::GLOBAL };
+            crate::writer::uefi_variable(guid, name, &contents)
+        });
+    let image =
+        (random(), 0..100_u64).prop_map(|(tail, path)| [[0; 24].as_slice(), &path.to_le_bytes(), &tail].concat());
+    let tagged = (0_u32..0x10, 0..60_u32, random()).prop_map(|(family, size, tail)| {
+        [(0x4000_0001 | (family << 16)).to_le_bytes().as_slice(), &size.to_le_bytes(), &tail].concat()
+    });
+    let text = "[ -~\u{80}-\u{10ffff}]{0,30}\u{0}?".prop_map(String::into_bytes);
+    prop_oneof![
+        variable.prop_map(|data| (EventType::EFI_VARIABLE_BOOT, data)),
+        named.prop_map(|data| (EventType::EFI_VARIABLE_DRIVER_CONFIG, data)),
+        image.prop_map(|data| (EventType::EFI_BOOT_SERVICES_APPLICATION, data)),
+        tagged.prop_map(|data| (EventType::EVENT_TAG, data)),
+        text.prop_map(|data| (EventType::IPL, data)),
+        (proptest::sample::select(EventType::NAMED), random()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn l8_shaped_payloads_never_panic_and_are_always_escaped(
+        events in vec((0..24_u32, shaped(), any::<bool>()), 1..8),
+    ) {
+        let mut builder = LogBuilder::crypto_agile(&[Bank::Sha256]);
+        for (pcr, (event_type, data), proven) in events {
+            builder.measure_as(pcr, event_type, if proven { &data } else { b"other" }, &data);
+        }
+        use_everything(&builder.finish().unwrap());
+    }
+
+    #[test]
+    fn other_lists_never_panic(bytes in vec(any::<u8>(), 0..300)) {
+        let _ = (crate::ima::ImaList::parse_binary(&bytes), crate::ima::ImaList::parse_ascii(&bytes));
+        let _ = (crate::cel::CelLog::parse_tlv(&bytes), crate::cel::CelLog::parse_json(&bytes));
+        let _ = (crate::SignatureLists::parse(&bytes), crate::DevicePath::parse(&bytes).map(|path| path.to_string()));
+        let _ = (crate::LoadOption::parse(&bytes), crate::SipaEvents::parse(&bytes), crate::CcelTable::parse(&bytes));
     }
 }

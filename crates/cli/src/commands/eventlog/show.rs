@@ -135,16 +135,37 @@ fn fields(decoded: &Decoded<'_>) -> Value {
             "guid": variable.guid.to_string(),
             "name": variable.name.to_string(),
             "data": hex::encode(variable.data),
+            "summary": decoded.to_string(),
         }),
         Decoded::ImageLoad(image) => json!({
             "location": image.location,
             "length": image.length,
             "link_time_address": image.link_time_address,
             "device_path": hex::encode(image.device_path),
+            "path": image.path().ok().map(|path| path.to_string()),
         }),
-        Decoded::Gpt(gpt) => json!({ "partitions": gpt.count() }),
+        Decoded::Gpt(gpt) => json!({ "partitions": gpt.count(), "disk": gpt.disk().to_string() }),
+        Decoded::Grub { kind, text } => json!({ "command": kind, "text": text.to_string() }),
+        Decoded::FirmwareBlob(blob) => json!({
+            "description": blob.description.map(|text| text.to_string()),
+            "base": blob.base,
+            "length": blob.length,
+        }),
+        Decoded::Tagged(tagged) => json!({
+            "tag": tagged.tag.0,
+            "name": tagged.tag.name(),
+            "data": hex::encode(tagged.data),
+        }),
+        Decoded::Windows(events) => json!({
+            "events": events.events().map(|event| json!({
+                "depth": event.depth,
+                "type": event.sipa_type.0,
+                "name": event.sipa_type.name(),
+                "data": if event.sipa_type.is_container() { Value::Null } else { hex::encode(event.data).into() },
+            })).collect::<Vec<_>>(),
+        }),
         Decoded::Raw(data) => json!({ "data": hex::encode(data) }),
-        _ => json!({}),
+        other => json!({ "summary": other.to_string() }),
     }
 }
 
@@ -174,14 +195,7 @@ fn line(text: &mut String, event: &Event<'_>) {
 fn summary(event: &Event<'_>) -> String {
     let text = match event.decode() {
         Err(error) => return Styled(NOTE, error).to_string(),
-        Ok(Decoded::SpecId(spec)) => format!("Spec ID {}.{} errata {}", spec.major, spec.minor, spec.errata),
-        Ok(Decoded::StartupLocality { locality, .. }) => format!("startup locality {locality}"),
-        Ok(Decoded::Separator(data)) => hex::encode(data),
-        Ok(Decoded::Text(text)) => text.to_string(),
-        Ok(Decoded::Variable(variable)) => format!("{} ({} bytes)", variable.name, variable.data.len()),
-        Ok(Decoded::ImageLoad(image)) => format!("image of {} bytes", image.length),
-        Ok(Decoded::Gpt(gpt)) => format!("{} partitions", gpt.count()),
-        Ok(_) => format!("{} bytes", event.data().len()),
+        Ok(decoded) => decoded.to_string(),
     };
     match text.char_indices().nth(80) {
         Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),

@@ -1,0 +1,207 @@
+//! Predictions held against what real firmware measured.
+//!
+//! The images of the corpus' boots are not kept, so a whole prediction cannot be made for them: what does not depend on
+//! the image is predicted, and the rest event by event.
+
+use nitrotpm_eventlog::{EventLog, EventType, ParseOptions};
+use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues};
+use nitrotpm_predict::{Boot, Caution, PeImage, Prediction, policy_toml};
+use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, SignatureFile, guids, variable_data};
+use nitrotpm_verifier::Policy;
+
+use crate::corpus;
+
+const BANKS: [Bank; 4] = [Bank::Sha1, Bank::Sha256, Bank::Sha384, Bank::Sha512];
+const OFF: [&str; 4] = ["uki-nosb", "uki-nosb-stub254", "uki-signed-nosb", "tamper-cmdline"];
+
+fn pcr7() -> PcrIndex {
+    PcrIndex::new(7).unwrap()
+}
+
+/// A PE32+ image with these sections, as small as one can be.
+fn image(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut bytes = vec![0; 1024];
+    let mut put = |offset: usize, value: &[u8]| bytes[offset..][..value.len()].copy_from_slice(value);
+    put(0, b"MZ");
+    put(0x3C, &[64]);
+    put(64, b"PE\0\0\x64\x86");
+    put(70, &u16::try_from(sections.len()).unwrap().to_le_bytes());
+    put(84, &[240]);
+    put(88, &[0x0B, 2]);
+    put(88 + 60, &1024_u32.to_le_bytes());
+    put(88 + 108, &[16]);
+    let mut offset = 1024;
+    for (header, (name, content)) in (328..).step_by(40).zip(sections) {
+        let size = u32::try_from(content.len()).unwrap();
+        put(header, name.as_bytes());
+        put(header + 8, &size.to_le_bytes());
+        put(header + 16, &size.to_le_bytes());
+        put(header + 20, &u32::to_le_bytes(offset));
+        offset += size;
+    }
+    sections.iter().for_each(|(_, content)| bytes.extend_from_slice(content));
+    bytes
+}
+
+fn stub(version: &str, command_line: &str) -> Vec<u8> {
+    let mut kernel = image(&[(".text", &[0; 600])]);
+    // The header of an x86 kernel: where its version stands, less 0x200.
+    kernel[0x202..0x206].copy_from_slice(b"HdrS");
+    kernel[0x20E..0x210].copy_from_slice(&0x400_u16.to_le_bytes());
+    kernel[0x600..0x605].copy_from_slice(b"6.1.0");
+    let magic = format!("#### LoaderInfo: systemd-stub {version} ####");
+    image(&[
+        (".sdmagic", magic.as_bytes()),
+        (".sbat", b"sbat"),
+        (".osrel", b"ID=debian\n"),
+        (".cmdline", command_line.as_bytes()),
+        (".uname", b"6.1.0-56-cloud-amd64"),
+        (".initrd", b"an initrd"),
+        (".linux", &kernel),
+    ])
+}
+
+fn predict(files: &[Vec<u8>]) -> Prediction {
+    let images: Vec<_> = files.iter().map(|bytes| PeImage::parse("test.efi", bytes).unwrap()).collect();
+    Boot::new(&SecureBootVariables::default(), &images).predict(&BANKS).unwrap()
+}
+
+fn read_pcrs(boot: &str) -> PcrValues {
+    serde_json::from_slice(&corpus::read(&format!("boot/{boot}/pcrs.json"))).unwrap()
+}
+
+fn variables(boot: &str) -> SecureBootVariables {
+    let read = |variable: SecureBootVariable| {
+        let bytes = corpus::read(&format!("boot/{boot}/{}.esl", variable.name()));
+        SignatureFile::read(&bytes, None).unwrap().into_content()
+    };
+    SecureBootVariables {
+        pk: read(SecureBootVariable::Pk),
+        kek: read(SecureBootVariable::Kek),
+        db: read(SecureBootVariable::Db),
+        dbx: read(SecureBootVariable::Dbx),
+    }
+}
+
+/// What a boot measured into a register: type, data, and the digests of the four banks.
+fn measured(boot: &str, pcr: PcrIndex) -> Vec<(EventType, Vec<u8>, Vec<Digest>)> {
+    let bytes = corpus::read(&format!("boot/{boot}/eventlog.bin"));
+    let log = EventLog::parse(&bytes, &ParseOptions::default()).unwrap();
+    let events = log.events().filter(|event| event.pcr() == Some(pcr));
+    events
+        .map(|event| {
+            let digests = BANKS.iter().map(|bank| event.digest(*bank).unwrap()).collect();
+            (event.event_type(), event.data().to_vec(), digests)
+        })
+        .collect()
+}
+
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn pcr_2_3_6_and_7_of_every_boot_without_keys() {
+    let prediction = predict(&[stub("252", "quiet")]);
+    for boot in OFF {
+        let real = read_pcrs(boot);
+        for bank in BANKS {
+            for pcr in [2, 3, 6, 7].map(|pcr| PcrIndex::new(pcr).unwrap()) {
+                assert_eq!(prediction.pcrs().get(bank, pcr), real.get(bank, pcr), "{boot} {bank} {pcr}");
+            }
+        }
+    }
+}
+
+/// The events before the first image are predicted whole; the authorities come from the databases, so an entry that was
+/// read or written in another way would not give the value of the TPM.
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn pcr_7_of_every_boot_with_secure_boot_from_its_lists() {
+    let db = |boot: &str, index: usize| {
+        let database = variables(boot).database(SecureBootVariable::Db).unwrap();
+        let entry = database.entries().nth(index).unwrap().1.to_bytes();
+        variable_data(&guids::IMAGE_SECURITY_DATABASE, "db", &entry)
+    };
+    let mok = SignatureFile::read(
+        &corpus::read("boot/shim-grub-ms/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23"),
+        None,
+    )
+    .unwrap();
+    let mok = SignatureDatabase::parse(mok.content()).unwrap().entries().next().unwrap().1.to_bytes();
+    let level = corpus::read("boot/shim-grub-ms/efivars/SbatLevelRT-605dab50-e046-4300-abb6-3dd810dd8b23");
+    let boots = [
+        ("uki-sb", vec![db("uki-sb", 0)]),
+        ("uki-sb-stub257", vec![db("uki-sb-stub257", 0)]),
+        ("sdboot-uki-sb", vec![db("sdboot-uki-sb", 0)]),
+        (
+            "shim-grub-ms",
+            vec![
+                // Microsoft's UEFI CA, in a list of its own behind the one of Windows.
+                db("shim-grub-ms", 1),
+                variable_data(&guids::SHIM_LOCK, "SbatLevel", &level[4..]),
+                variable_data(&guids::SHIM_LOCK, "MokListRT", &mok),
+            ],
+        ),
+    ];
+    for (boot, authorities) in boots {
+        let variables = variables(boot);
+        let mut data = vec![variable_data(&guids::GLOBAL_VARIABLE, "SecureBoot", &[1])];
+        for variable in SecureBootVariable::ALL {
+            data.push(variable_data(&variable.vendor(), variable.name(), variables.content(variable)));
+        }
+        data.push(vec![0; 4]);
+        data.extend(authorities);
+        let real = read_pcrs(boot);
+        let events = measured(boot, pcr7());
+        assert_eq!(events.iter().map(|(_, data, _)| data.clone()).collect::<Vec<_>>(), data, "{boot}");
+        for bank in BANKS {
+            let mut chain = Chain::new(bank, pcr7());
+            data.iter().for_each(|data| chain.extend(&nitrotpm_digest_lanes::hash(bank, &[data])).unwrap());
+            assert_eq!(Some(&chain.value()), real.get(bank, pcr7()), "{boot} {bank}");
+        }
+    }
+}
+
+/// Names of sections, command line and load options do not depend on the image: their events are the corpus' to the
+/// last byte.
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn events_of_a_stub_are_those_of_the_real_one() {
+    let cases = [("uki-nosb", "252.39-1", 5), ("uki-nosb-stub254", "254.22", 8), ("uki-sb-stub257", "257.9-1", 8)];
+    for (boot, version, same) in cases {
+        let prediction = predict(&[stub(version, "console=ttyS0 panic=5 quiet")]);
+        for (pcr, same) in [(9, 1), (11, same)] {
+            let pcr = PcrIndex::new(pcr).unwrap();
+            let real = measured(boot, pcr);
+            let predicted: Vec<_> = prediction.events().iter().filter(|event| event.pcr == pcr).collect();
+            assert_eq!(predicted.len(), real.len(), "{boot} {pcr}");
+            let mut equal = 0;
+            for (event, (event_type, data, digests)) in predicted.iter().zip(&real) {
+                assert_eq!((event.event_type, &event.data), (*event_type, data), "{boot} {}", event.cause);
+                equal += usize::from(event.digests == *digests);
+            }
+            // The names, the command line and .uname; kernel, os-release, initrd and SBAT are others here.
+            assert!(equal == same, "{boot} PCR {pcr}: {equal} of {}", real.len());
+        }
+    }
+}
+
+/// systemd-boot 252 measures the command line that it passes on.
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn pcr_12_behind_systemd_boot_is_not_zero() {
+    let loader = image(&[(".sdmagic", b"#### LoaderInfo: systemd-boot 252.39-1~deb12u2 ####")]);
+    let prediction = predict(&[loader, stub("252.39", "console=ttyS0 panic=5 quiet")]);
+    let pcr12 = PcrIndex::new(12).unwrap();
+    let [(event_type, data, digests)] = measured("sdboot-uki-sb", pcr12).try_into().unwrap();
+    let event = prediction.events().iter().find(|event| event.pcr == pcr12).unwrap();
+    assert_eq!((event.event_type, &event.data, &event.digests), (event_type, &data, &digests));
+}
+
+#[test]
+fn a_policy_made_from_a_prediction_is_read_by_the_verifier() {
+    let prediction = predict(&[stub("252", "quiet")]);
+    let image = prediction.reference_image("web \"1\"", Bank::Sha384, &prediction.identifying_pcrs(), Caution::Refuse);
+    let text = policy_toml("web tier", &[image.unwrap()]).unwrap();
+    let policy = Policy::from_toml(text.as_bytes()).unwrap();
+    assert_eq!(policy.name(), Some("web tier"));
+    assert_eq!(policy.images().len(), 1);
+}
