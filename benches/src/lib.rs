@@ -5,6 +5,7 @@
 
 pub mod bound;
 pub mod data;
+pub mod documents;
 pub mod log;
 pub mod peers;
 mod race;

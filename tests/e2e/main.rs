@@ -8,6 +8,7 @@ mod attacks_log;
 mod attacks_policy;
 mod attacks_quote;
 mod bundles;
+mod chain_cache;
 mod corpus;
 mod document_corpus;
 mod emulator;

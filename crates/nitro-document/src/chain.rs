@@ -7,8 +7,8 @@
 //! sign; no critical extension beside these two. AWS's chains have three intermediates; their number is not fixed here,
 //! because AWS does not fix it and the path lengths bound it.
 
-use nitrotpm_digest_lanes::{HashAlgorithm, hash};
-use nitrotpm_signature::{Backend, Curve, PublicKey, Scheme, SignatureBytes};
+use nitrotpm_digest_lanes::{Digest, HashAlgorithm, hash};
+use nitrotpm_signature::{Backend, PublicKey};
 use pki_types::UnixTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{BasicConstraints, KeyUsage};
@@ -16,6 +16,8 @@ use x509_parser::oid_registry::{OID_SIG_ECDSA_WITH_SHA384, OID_X509_EXT_BASIC_CO
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::{X509Name, X509Version};
 
+use crate::cache::{ChainCache, Prefix};
+use crate::ecdsa::{CertificateSignature, HeldSignatures, is_p384};
 use crate::error::{CertificateId, printable};
 use crate::names::{ModuleId, Place};
 use crate::{CertificateSummary, DocumentError};
@@ -23,7 +25,8 @@ use crate::{CertificateSummary, DocumentError};
 /// One certificate, parsed; nothing about it is verified yet.
 struct Certificate<'a> {
     index: usize,
-    der: &'a [u8],
+    /// SHA-256 of its DER.
+    sha256: Digest,
     x509: X509Certificate<'a>,
     not_before: UnixTime,
     not_after: UnixTime,
@@ -57,7 +60,7 @@ impl<'a> Certificate<'a> {
         };
         let (not_before, not_after) =
             (time(x509.validity().not_before.timestamp())?, time(x509.validity().not_after.timestamp())?);
-        Ok(Self { index, der, x509, not_before, not_after })
+        Ok(Self { index, sha256: hash(HashAlgorithm::Sha256, &[der]), x509, not_before, not_after })
     }
 
     fn id(&self) -> CertificateId {
@@ -75,29 +78,27 @@ impl<'a> Certificate<'a> {
     /// The certificate's key, which is one of P-384.
     fn key(&self) -> Result<PublicKey, DocumentError> {
         match PublicKey::from_spki_der(self.x509.public_key().raw) {
-            Ok(PublicKey::Ec(key)) if key.curve() == Curve::P384 => Ok(PublicKey::Ec(key)),
+            Ok(key) if is_p384(&key) => Ok(key),
             _ => Err(self.profile("its key is not one of the curve P-384")),
         }
     }
 
-    /// Checks the certificate's signature, ecdsa-with-SHA384 and nothing else, under its issuer's key.
-    fn check_signature(&self, issuer: &PublicKey, backend: Backend) -> Result<(), DocumentError> {
+    /// The certificate's signature, ecdsa-with-SHA384 and nothing else, under its issuer's key: still to be checked.
+    fn signature(&self, issuer: PublicKey) -> Result<CertificateSignature<'_>, DocumentError> {
         for algorithm in [&self.x509.signature_algorithm, &self.x509.tbs_certificate.signature] {
             if algorithm.algorithm != OID_SIG_ECDSA_WITH_SHA384 || algorithm.parameters.is_some() {
                 return Err(self.profile("it is not signed with ecdsa-with-SHA384"));
             }
         }
-        let wrong = || DocumentError::CertificateSignature { certificate: self.id() };
         let bits = &self.x509.signature_value;
-        let (r, s) = (bits.unused_bits == 0).then(|| ecdsa_numbers(&bits.data)).flatten().ok_or_else(wrong)?;
-        backend
-            .verify(
-                issuer,
-                Scheme::Ecdsa(HashAlgorithm::Sha384),
-                self.x509.tbs_certificate.as_ref(),
-                SignatureBytes::Ecdsa { r, s },
-            )
-            .map_err(|_| wrong())
+        if bits.unused_bits != 0 {
+            return Err(self.wrong_signature());
+        }
+        Ok(CertificateSignature { key: issuer, message: self.x509.tbs_certificate.as_ref(), signature: &bits.data })
+    }
+
+    fn wrong_signature(&self) -> DocumentError {
+        DocumentError::CertificateSignature { certificate: self.id() }
     }
 
     /// The common name; exactly one.
@@ -180,7 +181,7 @@ impl<'a> Certificate<'a> {
             subject: subject_text(self.x509.subject()),
             not_before: self.not_before,
             not_after: self.not_after,
-            sha256: hash(HashAlgorithm::Sha256, &[self.der]),
+            sha256: self.sha256,
         }
     }
 }
@@ -231,9 +232,37 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Checks every signature below the root, which the caller has compared with the trust roots.
-    pub(crate) fn check_signatures(&self, backend: Backend) -> Result<(), DocumentError> {
-        self.links().try_for_each(|(issuer, subject)| subject.check_signature(&issuer.key()?, backend))
+    /// Checks every signature below the root, which the caller has compared with the trust roots, and gives them.
+    ///
+    /// Signatures of a prefix that `cache` knows are not computed again; all else about them is checked as ever.
+    pub(crate) fn check_signatures(
+        &self,
+        backend: Backend,
+        cache: Option<&ChainCache>,
+    ) -> Result<HeldSignatures<'_>, DocumentError> {
+        let cache = cache.map(|cache| (cache, self.prefixes(backend)));
+        let known = cache.as_ref().map_or(0, |(cache, prefixes)| cache.known(prefixes));
+        let mut held = HeldSignatures::default();
+        for (place, (issuer, subject)) in self.links().enumerate() {
+            if !held.check(subject.signature(issuer.key()?)?, backend, place < known) {
+                return Err(subject.wrong_signature());
+            }
+        }
+        if let Some((cache, prefixes)) = cache {
+            cache.remember(&prefixes);
+        }
+        Ok(held)
+    }
+
+    /// The root with one more certificate, with two more, and so on up to the whole chain.
+    pub(crate) fn prefixes(&self, backend: Backend) -> Vec<Prefix> {
+        let mut certificates = self.authorities.iter().chain(core::iter::once(&self.leaf)).map(|one| &one.sha256);
+        let Some(root) = certificates.next() else { return Vec::new() };
+        let longer = |shorter: &mut Prefix, next: &Digest| {
+            *shorter = shorter.followed_by(next);
+            Some(*shorter)
+        };
+        certificates.scan(Prefix::root(backend, root), longer).collect()
     }
 
     /// The key that the document must be signed with.
@@ -297,7 +326,8 @@ pub(crate) fn check_trust_root(der: &[u8]) -> Result<(), String> {
         if root.x509.subject().as_raw() != root.x509.issuer().as_raw() {
             return Err(root.profile("it is issued by another certificate"));
         }
-        root.check_signature(&root.key()?, Backend::default())
+        let itself = root.signature(root.key()?)?;
+        if itself.holds(Backend::default()) { Ok(()) } else { Err(root.wrong_signature()) }
     };
     check().map_err(|error| match error {
         DocumentError::CertificateProfile { problem, .. } | DocumentError::CertificateMalformed { problem, .. } => {
@@ -309,52 +339,4 @@ pub(crate) fn check_trust_root(der: &[u8]) -> Result<(), String> {
 
 fn subject_text(name: &X509Name<'_>) -> String {
     printable(&name.to_string())
-}
-
-/// The numbers r and s of a DER `ECDSA-Sig-Value` (RFC 3279, section 2.2.3) on a curve of up to 384 bits, in the one
-/// encoding that DER allows.
-fn ecdsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [0x30, length, content @ ..] = der else { return None };
-    if *length >= 0x80 || usize::from(*length) != content.len() {
-        return None;
-    }
-    let (r, content) = der_unsigned(content)?;
-    let (s, content) = der_unsigned(content)?;
-    content.is_empty().then_some((r, s))
-}
-
-/// A DER INTEGER that is not negative, without the zero that keeps it so, and what follows it.
-fn der_unsigned(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let [0x02, length, content @ ..] = der else { return None };
-    let (number, rest) = content.split_at_checked(usize::from(*length))?;
-    match number {
-        [0, second, ..] if *second >= 0x80 => Some((number.get(1..)?, rest)),
-        [0 | 0x80..=0xFF, ..] | [] => None,
-        _ => Some((number, rest)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn d11_only_the_one_der_form_of_a_certificate_signature_is_read() {
-        let good = [0x30, 0x07, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F];
-        assert_eq!(ecdsa_numbers(&good), Some((&[0x80][..], &[0x7F][..])));
-        for bad in [
-            &[0x30, 0x08, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F][..],
-            &[0x30, 0x07, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F, 0x00],
-            &[0x30, 0x81, 0x07, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F],
-            &[0x30, 0x06, 0x02, 0x01, 0x80, 0x02, 0x01, 0x7F],
-            &[0x30, 0x07, 0x02, 0x02, 0x00, 0x01, 0x02, 0x01, 0x7F],
-            &[0x30, 0x06, 0x02, 0x01, 0x00, 0x02, 0x01, 0x7F],
-            &[0x30, 0x05, 0x02, 0x00, 0x02, 0x01, 0x7F],
-            &[0x30, 0x08, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F, 0x00],
-            &[0x31, 0x07, 0x02, 0x02, 0x00, 0x80, 0x02, 0x01, 0x7F],
-            &[],
-        ] {
-            assert_eq!(ecdsa_numbers(bad), None, "{bad:02x?}");
-        }
-    }
 }

@@ -10,7 +10,7 @@ use pki_types::UnixTime;
 use crate::chain::Chain;
 use crate::cose::{Envelope, SIGNATURE_LEN, signed_bytes};
 use crate::expectations::CLOCK_SKEW_SECONDS;
-use crate::gate::validate_path;
+use crate::gate::{SignatureCheck, validate_path};
 use crate::names::ModuleId;
 use crate::{DocumentError, DocumentExpectations, DocumentFields, TrustRoots, VerifiedDocument};
 
@@ -56,7 +56,7 @@ impl UnverifiedDocument {
         roots: &TrustRoots,
         expectations: &DocumentExpectations<'_>,
     ) -> Result<VerifiedDocument, DocumentError> {
-        let DocumentExpectations { clock, nonce, max_age, backend } = *expectations;
+        let DocumentExpectations { clock, nonce, max_age, backend, chain_cache } = *expectations;
         let (fields, at) = (&self.fields, clock.time());
 
         // The root in the document counts only as a pointer to the same bytes among the caller's.
@@ -66,14 +66,14 @@ impl UnverifiedDocument {
         // Authentic: who signed.
         let chain = Chain::parse(&fields.cabundle, &fields.certificate)?;
         chain.check_links()?;
-        chain.check_signatures(backend)?;
+        let held = chain.check_signatures(backend, chain_cache)?;
         self.check_signature(&chain.leaf_key()?, backend)?;
 
         // Entitled: may they have signed this, at this time.
         chain.check_profile()?;
         chain.check_validity(at, self.made())?;
         let region = chain.check_names(&fields.module_id)?;
-        validate_path(root, intermediates, &fields.certificate, at)
+        validate_path(root, intermediates, &fields.certificate, at, &SignatureCheck { backend, held: &held })
             .map_err(|path_validation| DocumentError::ChainEnginesDisagree { path_validation })?;
 
         // Fresh.

@@ -5,6 +5,8 @@ use core::time::Duration;
 use nitrotpm_freshness::{Clock, NonceExpectation};
 use nitrotpm_signature::Backend;
 
+use crate::ChainCache;
+
 /// How many seconds the document's time may be ahead of the verifier's clock.
 ///
 /// AWS's leaf certificate is valid from three seconds before the document's time, so this is the lag that the
@@ -22,15 +24,17 @@ pub struct DocumentExpectations<'a> {
     /// The greatest age, from the document's own signed time to the clock. `None`: the age is bounded by the leaf
     /// certificate's three hours only.
     pub max_age: Option<Duration>,
-    /// Which library checks the signatures of the document and, in the profile check, of the certificates.
+    /// Which library checks the signatures of the document and of the certificates, for both engines.
     pub backend: Backend,
+    /// Where chains are remembered whose signatures held. `None`: every signature is computed.
+    pub chain_cache: Option<&'a ChainCache>,
 }
 
 impl<'a> DocumentExpectations<'a> {
-    /// Expectations with no limit of age of their own and the default backend.
+    /// Expectations with no limit of age of their own, the default backend and no cache.
     #[must_use]
     pub fn new(clock: Clock, nonce: NonceExpectation<'a>) -> Self {
-        Self { clock, nonce, max_age: None, backend: Backend::default() }
+        Self { clock, nonce, max_age: None, backend: Backend::default(), chain_cache: None }
     }
 
     /// The same with a greatest age.
@@ -44,6 +48,13 @@ impl<'a> DocumentExpectations<'a> {
     #[must_use]
     pub const fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
+        self
+    }
+
+    /// The same with a cache of chains, which may be shared with other verifications.
+    #[must_use]
+    pub const fn chain_cache(mut self, cache: &'a ChainCache) -> Self {
+        self.chain_cache = Some(cache);
         self
     }
 }

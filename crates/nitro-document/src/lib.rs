@@ -28,10 +28,12 @@
 //! # }
 //! ```
 
+mod cache;
 mod cbor;
 mod chain;
 mod cose;
 mod document;
+mod ecdsa;
 mod error;
 mod expectations;
 mod fields;
@@ -41,6 +43,7 @@ mod roots;
 mod time;
 mod verified;
 
+pub use cache::ChainCache;
 pub use cose::MAX_DOCUMENT_LEN;
 pub use document::UnverifiedDocument;
 pub use error::{CborFault, CertificateId, CoseFault, DocumentError, NotNitroTpm};

@@ -200,6 +200,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
         let mut expectations =
             DocumentExpectations::new(self.request.clock, self.request.nonce).backend(self.trust.backend);
         expectations.max_age = self.max_age;
+        expectations.chain_cache = self.trust.chain_cache.as_deref();
         let verified =
             UnverifiedDocument::parse(bytes).and_then(|document| document.verify(&self.trust.roots, &expectations));
         match verified {

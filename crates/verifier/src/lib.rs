@@ -67,7 +67,7 @@ pub use evidence::{EVIDENCE_SCHEMA, Evidence, EvidenceError, QuoteBytes};
 pub use lint::warnings as lint;
 pub use nitrotpm_eventlog::SecureBootState;
 pub use nitrotpm_freshness::{Clock, Nonce, NonceError, NonceExpectation, UnixTime};
-pub use nitrotpm_nitro_document::{TrustRoots, VerifiedDocument};
+pub use nitrotpm_nitro_document::{ChainCache, TrustRoots, VerifiedDocument};
 pub use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
 pub use nitrotpm_quote::{AttestationKey, ClockInfo, SignedQuote};
 pub use nitrotpm_signature::Backend;

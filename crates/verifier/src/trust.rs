@@ -1,6 +1,8 @@
 //! Which keys are trusted: decided by the caller and the engine, never by a policy or by the evidence.
 
-use nitrotpm_nitro_document::TrustRoots;
+use std::sync::Arc;
+
+use nitrotpm_nitro_document::{ChainCache, TrustRoots};
 use nitrotpm_quote::AttestationKey;
 use nitrotpm_signature::Backend;
 
@@ -22,6 +24,7 @@ pub struct Trust {
     pub(crate) enrolments: Vec<Enrolment>,
     pub(crate) allow_sha1: bool,
     pub(crate) backend: Backend,
+    pub(crate) chain_cache: Option<Arc<ChainCache>>,
 }
 
 impl Trust {
@@ -34,7 +37,14 @@ impl Trust {
     /// Trusts documents whose chain ends in one of these roots, and AWS's root only if it is among them.
     #[must_use]
     pub fn roots(roots: TrustRoots) -> Self {
-        Self { roots, pinned: Vec::new(), enrolments: Vec::new(), allow_sha1: false, backend: Backend::default() }
+        Self {
+            roots,
+            pinned: Vec::new(),
+            enrolments: Vec::new(),
+            allow_sha1: false,
+            backend: Backend::default(),
+            chain_cache: None,
+        }
     }
 
     /// Trusts quotes by this key. A key that carries TPM attributes must have those of an attestation key; one given as
@@ -63,6 +73,15 @@ impl Trust {
     #[must_use]
     pub const fn backend(mut self, backend: Backend) -> Self {
         self.backend = backend;
+        self
+    }
+
+    /// Remembers in `cache` the certificate chains of documents whose signatures held, and does not compute them again.
+    /// Results are the same with and without; what a hit skips is said at [`ChainCache`]. Clones of this value share the
+    /// cache, and so may others.
+    #[must_use]
+    pub fn chain_cache(mut self, cache: Arc<ChainCache>) -> Self {
+        self.chain_cache = Some(cache);
         self
     }
 }

@@ -5,6 +5,8 @@
 
 // `cfg(test)` tells clippy that helpers may unwrap as tests may.
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod chain;
 #[cfg(test)]
 mod envelope;

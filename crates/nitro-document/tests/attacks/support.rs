@@ -1,11 +1,14 @@
 //! A document as AWS would make it, its parts open for one change.
 
 use core::time::Duration;
+use std::sync::OnceLock;
 
 use nitrotpm_digest_lanes::{Digest, HashAlgorithm};
 use nitrotpm_document_issuer::{DocumentContents, Envelope, Key, Payload, Pki, Profile};
 use nitrotpm_freshness::{Clock, Nonce, NonceExpectation, UnixTime};
-use nitrotpm_nitro_document::{DocumentError, DocumentExpectations, TrustRoots, UnverifiedDocument, VerifiedDocument};
+use nitrotpm_nitro_document::{
+    ChainCache, DocumentError, DocumentExpectations, TrustRoots, UnverifiedDocument, VerifiedDocument,
+};
 use nitrotpm_pcr::{Chain, PcrIndex, PcrValues};
 
 pub(crate) const INSTANCE: &str = "i-0123456789abcdef0";
@@ -54,6 +57,9 @@ pub(crate) struct Parts {
     pub(crate) certificate: Vec<u8>,
     pub(crate) key: Key,
     pub(crate) contents: DocumentContents,
+    /// A cache that knows the chain, where its signatures hold.
+    warm: OnceLock<ChainCache>,
+    roots: OnceLock<TrustRoots>,
 }
 
 impl Parts {
@@ -66,7 +72,7 @@ impl Parts {
     pub(crate) fn with_profile(profile: &Profile) -> Self {
         let pki = Pki::generate(profile).unwrap();
         let (certificate, key) = pki.issue_leaf(&profile.leaf).unwrap();
-        Self { pki, certificate, key, contents: contents() }
+        Self { pki, certificate, key, contents: contents(), warm: OnceLock::new(), roots: OnceLock::new() }
     }
 
     pub(crate) fn payload(&self) -> Payload {
@@ -107,9 +113,12 @@ impl Parts {
     }
 
     pub(crate) fn roots(&self) -> TrustRoots {
-        let mut roots = TrustRoots::empty();
-        roots.add_pem(self.pki.root().certificate_pem().as_bytes()).unwrap();
-        roots
+        let roots = self.roots.get_or_init(|| {
+            let mut roots = TrustRoots::empty();
+            roots.add_pem(self.pki.root().certificate_pem().as_bytes()).unwrap();
+            roots
+        });
+        roots.clone()
     }
 
     /// Verifies a document under these parts' root, a minute after it was made, nonce included.
@@ -120,7 +129,23 @@ impl Parts {
     pub(crate) fn verify_at(&self, document: &[u8], seconds: u64) -> Result<VerifiedDocument, DocumentError> {
         let nonce = Nonce::new(NONCE).unwrap();
         let expectations = DocumentExpectations::new(Clock::Audit(time(seconds)), NonceExpectation::Expected(&nonce));
-        UnverifiedDocument::parse(document)?.verify(&self.roots(), &expectations)
+        let (document, roots) = (UnverifiedDocument::parse(document)?, self.roots());
+        let outcome = document.verify(&roots, &expectations);
+        // Whatever a cache knows, the outcome is the same.
+        let cached = document.verify(&roots, &expectations.chain_cache(self.warm_cache()));
+        assert_eq!(cached, outcome, "with a cache and without");
+        outcome
+    }
+
+    fn warm_cache(&self) -> &ChainCache {
+        self.warm.get_or_init(|| {
+            let cache = ChainCache::default();
+            let expectations = DocumentExpectations::new(Clock::Audit(time(MADE)), NonceExpectation::NotChecked);
+            // An altered chain may be refused; its signatures hold and are remembered all the same.
+            let document = UnverifiedDocument::parse(&self.document());
+            let _ = document.and_then(|document| document.verify(&self.roots(), &expectations.chain_cache(&cache)));
+            cache
+        })
     }
 
     /// The twin of every attack: the document as it is verifies.
