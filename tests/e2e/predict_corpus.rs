@@ -6,6 +6,7 @@
 use nitrotpm_eventlog::{EventLog, EventType, ParseOptions};
 use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues};
 use nitrotpm_predict::{Boot, Caution, PeImage, Prediction, policy_toml};
+use nitrotpm_testkit::{pe_image, unified_kernel_image};
 use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, SignatureFile, guids, variable_data};
 use nitrotpm_verifier::Policy;
 
@@ -16,49 +17,6 @@ const OFF: [&str; 4] = ["uki-nosb", "uki-nosb-stub254", "uki-signed-nosb", "tamp
 
 fn pcr7() -> PcrIndex {
     PcrIndex::new(7).unwrap()
-}
-
-/// A PE32+ image with these sections, as small as one can be.
-fn image(sections: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut bytes = vec![0; 1024];
-    let mut put = |offset: usize, value: &[u8]| bytes[offset..][..value.len()].copy_from_slice(value);
-    put(0, b"MZ");
-    put(0x3C, &[64]);
-    put(64, b"PE\0\0\x64\x86");
-    put(70, &u16::try_from(sections.len()).unwrap().to_le_bytes());
-    put(84, &[240]);
-    put(88, &[0x0B, 2]);
-    put(88 + 60, &1024_u32.to_le_bytes());
-    put(88 + 108, &[16]);
-    let mut offset = 1024;
-    for (header, (name, content)) in (328..).step_by(40).zip(sections) {
-        let size = u32::try_from(content.len()).unwrap();
-        put(header, name.as_bytes());
-        put(header + 8, &size.to_le_bytes());
-        put(header + 16, &size.to_le_bytes());
-        put(header + 20, &u32::to_le_bytes(offset));
-        offset += size;
-    }
-    sections.iter().for_each(|(_, content)| bytes.extend_from_slice(content));
-    bytes
-}
-
-fn stub(version: &str, command_line: &str) -> Vec<u8> {
-    let mut kernel = image(&[(".text", &[0; 600])]);
-    // The header of an x86 kernel: where its version stands, less 0x200.
-    kernel[0x202..0x206].copy_from_slice(b"HdrS");
-    kernel[0x20E..0x210].copy_from_slice(&0x400_u16.to_le_bytes());
-    kernel[0x600..0x605].copy_from_slice(b"6.1.0");
-    let magic = format!("#### LoaderInfo: systemd-stub {version} ####");
-    image(&[
-        (".sdmagic", magic.as_bytes()),
-        (".sbat", b"sbat"),
-        (".osrel", b"ID=debian\n"),
-        (".cmdline", command_line.as_bytes()),
-        (".uname", b"6.1.0-56-cloud-amd64"),
-        (".initrd", b"an initrd"),
-        (".linux", &kernel),
-    ])
 }
 
 fn predict(files: &[Vec<u8>]) -> Prediction {
@@ -99,7 +57,7 @@ fn measured(boot: &str, pcr: PcrIndex) -> Vec<(EventType, Vec<u8>, Vec<Digest>)>
 #[test]
 #[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
 fn pcr_2_3_6_and_7_of_every_boot_without_keys() {
-    let prediction = predict(&[stub("252", "quiet")]);
+    let prediction = predict(&[unified_kernel_image("252", "quiet")]);
     for boot in OFF {
         let real = read_pcrs(boot);
         for bank in BANKS {
@@ -167,7 +125,7 @@ fn pcr_7_of_every_boot_with_secure_boot_from_its_lists() {
 fn events_of_a_stub_are_those_of_the_real_one() {
     let cases = [("uki-nosb", "252.39-1", 5), ("uki-nosb-stub254", "254.22", 8), ("uki-sb-stub257", "257.9-1", 8)];
     for (boot, version, same) in cases {
-        let prediction = predict(&[stub(version, "console=ttyS0 panic=5 quiet")]);
+        let prediction = predict(&[unified_kernel_image(version, "console=ttyS0 panic=5 quiet")]);
         for (pcr, same) in [(9, 1), (11, same)] {
             let pcr = PcrIndex::new(pcr).unwrap();
             let real = measured(boot, pcr);
@@ -188,8 +146,8 @@ fn events_of_a_stub_are_those_of_the_real_one() {
 #[test]
 #[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
 fn pcr_12_behind_systemd_boot_is_not_zero() {
-    let loader = image(&[(".sdmagic", b"#### LoaderInfo: systemd-boot 252.39-1~deb12u2 ####")]);
-    let prediction = predict(&[loader, stub("252.39", "console=ttyS0 panic=5 quiet")]);
+    let loader = pe_image(&[(".sdmagic", b"#### LoaderInfo: systemd-boot 252.39-1~deb12u2 ####")]);
+    let prediction = predict(&[loader, unified_kernel_image("252.39", "console=ttyS0 panic=5 quiet")]);
     let pcr12 = PcrIndex::new(12).unwrap();
     let [(event_type, data, digests)] = measured("sdboot-uki-sb", pcr12).try_into().unwrap();
     let event = prediction.events().iter().find(|event| event.pcr == pcr12).unwrap();
@@ -200,18 +158,18 @@ fn pcr_12_behind_systemd_boot_is_not_zero() {
 /// the difference. The values of PCR 4 are its own; PCR 7 and 12 are its constants for a machine without keys.
 #[test]
 fn awss_tool_prints_the_same() {
-    let with_tail = [stub("257", "quiet"), vec![7; 1001]].concat();
+    let with_tail = [unified_kernel_image("257", "quiet"), vec![7; 1001]].concat();
     for (bytes, pcr4) in [
         (
-            stub("252.39-1~deb12u2", "quiet"),
+            unified_kernel_image("252.39-1~deb12u2", "quiet"),
             "2f563997ab9c91a664c9da3da913dbe84ab8bc0731cc35938858cf6ed3e98b342f29a61159c33bd1f31414c05192c437",
         ),
         (
-            stub("257.9-1", "quiet"),
+            unified_kernel_image("257.9-1", "quiet"),
             "17667e5b196681a89dfeaa26b9db35970563431d674ea3be5aae67353478bef130099ab7158c24977a202bb9efc17320",
         ),
         (
-            stub("258", "quiet"),
+            unified_kernel_image("258", "quiet"),
             "edf7275ef144ead1632810bf607394ccca0b5380bed72359084a0a51fef36f64b776bb6f5924e41f8282373b15a15431",
         ),
         (with_tail, "d250248c437b1984c76c59410a01ef5ec0bbb16a48defafd4e776e5e5c5ee325f3075f24eef0648a5e67e8496215638e"),
@@ -233,7 +191,7 @@ fn awss_tool_prints_the_same() {
 
 #[test]
 fn a_policy_made_from_a_prediction_is_read_by_the_verifier() {
-    let prediction = predict(&[stub("252", "quiet")]);
+    let prediction = predict(&[unified_kernel_image("252", "quiet")]);
     let image = prediction.reference_image("web \"1\"", Bank::Sha384, &prediction.identifying_pcrs(), Caution::Refuse);
     let text = policy_toml("web tier", &[image.unwrap()]).unwrap();
     let policy = Policy::from_toml(text.as_bytes()).unwrap();

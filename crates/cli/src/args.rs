@@ -48,6 +48,31 @@ A document is trusted by its chain to AWS's root. A quote is trusted where its k
     /// Evidence bundles
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Predict the PCRs of a boot from the files of its image
+    #[command(after_help = "\
+Examples:
+  nitrotpm predict --image web.efi
+  nitrotpm predict --image web.efi --uefi-data vars.b64 --format json
+  nitrotpm predict --image systemd-bootx64.efi --image web.efi --pk PK.esl --kek KEK.esl --db db.esl --dbx dbx.esl
+
+Images are given in the order in which they are loaded; a kernel inside a unified kernel image is not given. A PCR that
+cannot be known is named with the reason; none is guessed.")]
+    Predict(PredictArgs),
+    /// Say in words why a boot differs from what was expected
+    #[command(after_help = "\
+Examples:
+  nitrotpm explain --event-log eventlog.bin --expect known-good-eventlog.bin
+  nitrotpm explain --event-log eventlog.bin --expect prediction.json")]
+    Explain {
+        /// The boot's event log; - is standard input
+        #[arg(long, value_name = "FILE")]
+        event_log: PathBuf,
+        /// A known good event log, a prediction (predict --format json), or PCRs: {\"sha384\": {\"4\": \"HEX\"}}
+        #[arg(long, value_name = "FILE")]
+        expect: PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// Appraisal policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -201,6 +226,16 @@ Examples:
         #[command(flatten)]
         format: FormatArg,
     },
+    /// Say in words what differs between two boots
+    #[command(after_help = "Example:\n  nitrotpm eventlog diff known-good.bin today.bin")]
+    Diff {
+        /// The first log
+        a: PathBuf,
+        /// The second log
+        b: PathBuf,
+        #[command(flatten)]
+        format: FormatArg,
+    },
     /// Compute the PCRs that a log gives, and compare them
     #[command(after_help = "\
 Examples:
@@ -210,12 +245,82 @@ Examples:
         /// Logs; - is standard input
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Compare with these PCRs: {\"sha384\": {\"4\": \"<hex>\"}}; every one given must be reproduced
+        /// Compare with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be reproduced
         #[arg(long, value_name = "FILE")]
         pcrs: Option<PathBuf>,
         #[command(flatten)]
         format: FormatArg,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BootArgs {
+    /// The images in the order in which they are loaded (repeat the flag)
+    #[arg(long = "image", value_name = "FILE", required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// The platform key: EFI signature list, .auth, efivarfs dump, or certificate; with it Secure Boot is on
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pk: Option<PathBuf>,
+    /// The key exchange keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kek: Option<PathBuf>,
+    /// The allowed signatures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+    /// The forbidden signatures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dbx: Option<PathBuf>,
+    /// All four as EC2's uefi-data blob
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pk", "kek", "db", "dbx"])]
+    pub(crate) uefi_data: Option<PathBuf>,
+    /// The owner GUID of keys that are given as certificates
+    #[arg(long, value_name = "GUID")]
+    pub(crate) owner: Option<nitrotpm_uefi::Guid>,
+    /// systemd 261 or later extends os-separator in this image's initrd
+    #[arg(long)]
+    pub(crate) os_separator: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    #[command(flatten)]
+    pub(crate) boot: BootArgs,
+    /// The banks (repeat the flag); sha384, the one of a NitroTPM document, where none is named
+    #[arg(long = "bank", value_name = "BANK")]
+    pub(crate) banks: Vec<nitrotpm_pcr::Bank>,
+    /// Write the predicted events as a crypto-agile event log
+    #[arg(long, value_name = "FILE")]
+    pub(crate) event_log: Option<PathBuf>,
+    /// For a person, one JSON document, or what AWS's nitro-tpm-pcr-compute prints
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: PredictFormat,
+}
+
+/// How a prediction is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PredictFormat {
+    /// For a person
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// What AWS's tool prints: PCR 4, 7 and 12
+    Aws,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    #[command(flatten)]
+    pub(crate) boot: BootArgs,
+    /// The image's name in the policy
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// The PCRs that identify the image (repeat the flag); 4 and 12, and 7 with Secure Boot, where none is named
+    #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u8).range(0..24))]
+    pub(crate) pcrs: Vec<u8>,
+    /// Write a policy though it proves less than it seems to
+    #[arg(long)]
+    pub(crate) accept_danger: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -238,7 +343,7 @@ Without --pcrs the signature and the nonce are verified, and what the quote cove
         ak: PathBuf,
         #[command(flatten)]
         nonce: NonceArgs,
-        /// The PCR values: {\"sha384\": {\"4\": \"<hex>\"}}; every one given must be covered by the quote
+        /// The PCR values: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be covered by the quote
         #[arg(long, value_name = "FILE")]
         pcrs: Option<PathBuf>,
         /// Rely on the SHA-1 bank, and on signatures over SHA-1
@@ -284,7 +389,7 @@ pub(crate) struct PackArgs {
     /// The endorsement key
     #[arg(long, value_name = "FILE")]
     pub(crate) ek: Option<PathBuf>,
-    /// The PCR values that the quotes cover: {\"sha384\": {\"4\": \"<hex>\"}}
+    /// The PCR values that the quotes cover: {\"sha384\": {\"4\": \"HEX\"}}
     #[arg(long, value_name = "FILE")]
     pub(crate) pcrs: Option<PathBuf>,
     /// The firmware's event log
@@ -300,6 +405,20 @@ pub(crate) struct PackArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    /// Make a policy from an image
+    #[command(after_help = "Example:\n  nitrotpm policy new --name web-41 --image web.efi > web.toml")]
+    New(ReferenceArgs),
+    /// Write the AWS KMS key policy that only this image satisfies
+    #[command(after_help = "\
+Example:
+  nitrotpm policy kms --name web-41 --image web.efi --principal arn:aws:iam::111122223333:role/Web")]
+    Kms {
+        #[command(flatten)]
+        reference: ReferenceArgs,
+        /// The ARN of the role that may use the key: PCRs prove code, not tenant
+        #[arg(long, value_name = "ARN")]
+        principal: String,
+    },
     /// Say what in a policy is dangerous or useless
     #[command(after_help = "Example:\n  nitrotpm policy lint web.toml")]
     Lint {

@@ -3,7 +3,9 @@
 mod document;
 mod eventlog;
 mod evidence;
+mod explain;
 mod policy;
+mod predict;
 mod quote;
 mod shell;
 mod verify;
@@ -19,6 +21,8 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::Quote(command) => quote::run(&command),
         Command::Evidence(command) => evidence::run(&command),
         Command::Policy(command) => policy::run(&command),
+        Command::Predict(args) => predict::run(&args),
+        Command::Explain { event_log, expect, format } => explain::run(&event_log, &expect, format.format),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { dir } => shell::man(&dir),
     }

@@ -49,15 +49,26 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 impl Command {
     /// How this run prints.
     fn format(&self) -> Format {
-        use args::{DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, QuoteCommand};
+        use args::{DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, PredictFormat, QuoteCommand};
         match self {
             Self::Verify(args) => args.format.format,
             Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
-            | Self::EventLog(EventLogCommand::Show { format, .. } | EventLogCommand::Replay { format, .. })
+            | Self::EventLog(
+                EventLogCommand::Show { format, .. }
+                | EventLogCommand::Replay { format, .. }
+                | EventLogCommand::Diff { format, .. },
+            )
+            | Self::Explain { format, .. }
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
-            Self::Evidence(EvidenceCommand::Pack(_)) | Self::Completions { .. } | Self::Man { .. } => Format::Text,
+            Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
+            // A KMS policy is JSON, and so is what stands in its place.
+            Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
+            Self::Evidence(EvidenceCommand::Pack(_))
+            | Self::Policy(PolicyCommand::New(_))
+            | Self::Completions { .. }
+            | Self::Man { .. } => Format::Text,
         }
     }
 }

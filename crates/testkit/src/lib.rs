@@ -17,8 +17,10 @@
 //! ```
 #![allow(clippy::expect_used, clippy::panic, reason = "for tests only: what fails here fails a test")]
 
+mod image;
 mod key;
 mod quote;
 
+pub use image::{pe_image, unified_kernel_image};
 pub use key::{SoftwareKey, attestation_key_attributes};
 pub use quote::{QuoteBuilder, SignedBytes, sample_values, select};

@@ -9,6 +9,7 @@
 
 mod documents;
 mod logs_and_quotes;
+mod predictions;
 mod usage;
 mod verify;
 

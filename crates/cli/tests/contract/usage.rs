@@ -91,6 +91,11 @@ fn every_command_teaches_with_an_example() {
         "evidence pack",
         "evidence show",
         "policy lint",
+        "policy new",
+        "policy kms",
+        "predict",
+        "explain",
+        "eventlog diff",
         "completions",
         "man",
     ] {
