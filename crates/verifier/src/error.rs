@@ -41,7 +41,8 @@ pub enum VerifyError {
         true => "the quotes' attestation key is none of the keys that were pinned or enrolled; \
                  if it is the right one, pin it or enrol it",
         false => "nothing vouches for the quotes' attestation key: it was neither pinned nor enrolled, and no AWS \
-                  document in the evidence carries it",
+                  document in the evidence carries it; pin it (--trust-ak), enrol it (--enrolment), or collect a \
+                  document that carries it",
     })]
     KeyUntrusted {
         /// Whether keys were pinned or enrolled.
