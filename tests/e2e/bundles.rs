@@ -187,9 +187,11 @@ fn every_quote_of_every_boot_is_affirmed_with_its_log() {
             assert_eq!(result.pcrs(), &only(&case.evidence.pcrs, |bank, _| bank != Bank::Sha1));
             // PCR 10 is among the quoted registers, and proves the kernel's list and its first entry.
             let ima = claims.ima.as_ref().unwrap();
+            // The kernel hashed the SHA-256 bank, which the first quote does not cover.
+            let aggregate = if quote == "quote" { "not-checkable" } else { "matches" };
             assert_eq!(
                 (ima.boot_aggregate, ima.violations, ima.unproven),
-                ("matches", 0, 0),
+                (aggregate, 0, 0),
                 "{name}/{folder}/{quote}"
             );
             assert!(ima.entries >= 1);
