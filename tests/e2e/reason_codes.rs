@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use nitrotpm_eventlog::LogError;
 use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_nitro_document::DocumentError;
+use nitrotpm_pcr::BatchError;
 use nitrotpm_predict::PredictError;
 use nitrotpm_quote::QuoteError;
 use nitrotpm_uefi::UefiError;
@@ -60,6 +61,7 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         DocumentError::CODES,
         QuoteError::CODES,
         LogError::CODES,
+        BatchError::CODES,
         VerifyError::CODES,
         EnrolmentError::CODES,
         PolicyError::CODES,

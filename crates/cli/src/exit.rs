@@ -1,4 +1,4 @@
-//! Exit codes and failures: docs/exit-codes are the contract that scripts rely on.
+//! Exit codes and failures: scripts rely on both. `nitrotpm --help` lists the exit codes, docs/reason-codes.md the rest.
 
 use std::process::ExitCode;
 

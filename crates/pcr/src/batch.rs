@@ -81,14 +81,14 @@ pub enum BatchError {
 
 impl BatchError {
     /// Every code that [`code`](Self::code) gives.
-    pub const CODES: &'static [&'static str] = &["batch.digest_length", "batch.start_bank"];
+    pub const CODES: &'static [&'static str] = &["batch.digest-length", "batch.start-bank"];
 
     /// The stable code of the reason.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::DigestLength { .. } => "batch.digest_length",
-            Self::StartBank { .. } => "batch.start_bank",
+            Self::DigestLength { .. } => "batch.digest-length",
+            Self::StartBank { .. } => "batch.start-bank",
         }
     }
 }

@@ -113,13 +113,13 @@ fn a_log_that_is_refused_spoils_only_itself() {
     let error = add(&mut batch, bank, &short, reset_value).unwrap_err();
     let cause = WrongLength { algorithm: bank, found: 47 };
     assert_eq!(error, BatchError::DigestLength { index: short[7].0, cause });
-    assert_eq!(error.code(), "batch.digest_length");
+    assert_eq!(error.code(), "batch.digest-length");
     // A start value that is wrong for a later register, and one that is wrong for a later bank.
     let other = |bank, index: PcrIndex| {
         if index.get() > 8 { Digest::zero(HashAlgorithm::Sha512) } else { reset_value(bank, index) }
     };
     let error = add(&mut batch, bank, &good, other).unwrap_err();
-    assert_eq!(error.code(), "batch.start_bank");
+    assert_eq!(error.code(), "batch.start-bank");
     let wide = log(2, 30, HashAlgorithm::Sha512);
     let mut adding = batch.add_log();
     good.iter().for_each(|(index, digest)| adding.extend(bank, *index, digest).unwrap());
