@@ -30,8 +30,8 @@ impl Page<'_, '_> {
         let register = if self.log.format() == Format::Ccel { "register" } else { "PCR" };
         write!(
             out,
-            "<table id=\"events\">\n<thead><tr><th class=\"n\">#</th><th class=\"p\">{register}</th>\
-             <th class=\"c\">payload</th><th class=\"t\">type</th><th>what</th></tr></thead>\n<tbody>\n"
+            "<table id=\"events\">\n<thead><tr><th scope=\"col\" class=\"n\">#</th><th scope=\"col\" class=\"p\">{register}</th>\
+             <th scope=\"col\" class=\"c\">payload</th><th scope=\"col\" class=\"t\">type</th><th scope=\"col\">what</th></tr></thead>\n<tbody>\n"
         )?;
         self.shown().try_for_each(|event| self.event(out, &event))?;
         out.write_str("</tbody>\n</table>\n<p id=\"nothing\" class=\"quiet\" hidden>No event fits.</p>\n")

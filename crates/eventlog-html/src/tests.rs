@@ -99,6 +99,33 @@ fn l8_what_a_log_says_is_text_and_nothing_else() {
     assert!(html.chars().all(|character| character == '\n' || !is_hidden(character)));
 }
 
+/// A real log with one byte changed, all over: whatever still parses gives a page of the same make.
+#[test]
+fn l8_a_log_with_a_changed_byte_gives_a_whole_page() {
+    const KNOWN: [&str; 38] = [
+        "!doctype", "a", "body", "br", "button", "dd", "details", "div", "dl", "dt", "em", "fieldset", "footer", "h1",
+        "h2", "head", "html", "input", "label", "li", "meta", "option", "p", "pre", "script", "select", "span",
+        "strong", "style", "summary", "table", "tbody", "td", "th", "thead", "title", "tr", "ul",
+    ];
+    let honest = include_bytes!("../../../fixtures/boot/secure-boot-on/eventlog.bin");
+    let mut pages = 0;
+    for at in (0..honest.len()).step_by(101) {
+        let mut bytes = honest.to_vec();
+        // What HTML, a terminal and UTF-8 give a meaning.
+        bytes[at] = [b'<', b'"', b'&', 0x1B, 0xFF, 0][at % 6];
+        let Ok(log) = EventLog::parse(&bytes, &ParseOptions::default()) else { continue };
+        let html = match log.replay_all() {
+            Ok(replayed) => Page::new("", &bytes, &log).with_replay(&replayed).to_html(),
+            Err(error) => Page::new("", &bytes, &log).without_replay(&error).to_html(),
+        };
+        let found = elements(&html);
+        assert!(found.iter().all(|name| KNOWN.contains(&name.as_str())), "byte {at}: {found:?}");
+        assert!(html.chars().all(|character| character == '\n' || !is_hidden(character)), "byte {at}");
+        pages += 1;
+    }
+    assert!(pages > 90, "{pages} pages");
+}
+
 #[test]
 fn the_policy_names_the_pages_own_script_and_style() {
     let html = page(&boot().finish().unwrap());
