@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nitrotpm_freshness::NonceExpectation;
 
 use crate::exit::Failure;
-use crate::input::{At, NonceHex};
+use crate::input::{At, NonceHex, PcrList, TypeName};
 
 /// Verifies, inspects and explains what a NitroTPM instance says about its boot.
 #[derive(Debug, Parser)]
@@ -15,6 +15,9 @@ use crate::input::{At, NonceHex};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Colours in text; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value_t)]
+    pub(crate) color: clap::ColorChoice,
 }
 
 const EXIT_CODES: &str = "\
@@ -216,16 +219,13 @@ pub(crate) enum EventLogCommand {
     #[command(after_help = "\
 Examples:
   nitrotpm eventlog show /sys/kernel/security/tpm0/binary_bios_measurements
-  nitrotpm eventlog show eventlog.bin --pcr 4 --pcr 7")]
-    Show {
-        /// The log; - is standard input
-        file: PathBuf,
-        /// Only events of this PCR (may be repeated)
-        #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u32).range(0..24))]
-        pcrs: Vec<u32>,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  nitrotpm eventlog show eventlog.bin --pcr 4,7-9 --details
+  nitrotpm eventlog show eventlog.bin --type variable --by-pcr
+  nitrotpm eventlog show eventlog.bin --pcrs pcrs.json --format html > eventlog.html
+
+The page is one file that needs no network; what is searched and chosen in it is kept in its address, after the #.
+On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
+    Show(ShowArgs),
     /// Say in words what differs between two boots
     #[command(after_help = "Example:\n  nitrotpm eventlog diff known-good.bin today.bin")]
     Diff {
@@ -251,6 +251,42 @@ Examples:
         #[command(flatten)]
         format: FormatArg,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The log; - is standard input
+    pub(crate) file: PathBuf,
+    /// Only events of these PCRs: 4, or 4,7, or 0-7 (may be repeated)
+    #[arg(long = "pcr", value_name = "N[,N|N-M]")]
+    pub(crate) pcr: Vec<PcrList>,
+    /// Only events of the types whose names begin so, with or without EV_ and EFI_, or have this number (may be repeated)
+    #[arg(long = "type", value_name = "NAME")]
+    pub(crate) types: Vec<TypeName>,
+    /// Group the events by PCR, each with the value that the log replays to (text)
+    #[arg(long)]
+    pub(crate) by_pcr: bool,
+    /// Show digests and every decoded field below each event (text)
+    #[arg(long)]
+    pub(crate) details: bool,
+    /// Compare the replayed values with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// For a person, one JSON document for a script, or one page for a browser
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: ShowFormat,
+}
+
+/// How a log is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowFormat {
+    /// For a person
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// One page for a browser, complete in itself
+    Html,
 }
 
 #[derive(Debug, Args)]

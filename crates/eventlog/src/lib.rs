@@ -63,9 +63,10 @@ pub use claims::{
 };
 pub use confirm::{ConfirmedEvent, ConfirmedLog, ReplayMismatch};
 pub use decode::{
-    Decoded, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition, GptPartitions,
-    HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry, SignatureLists,
-    SignatureType, SipaEvent, SipaEvents, SipaType, TaggedEvent, UefiVariable, VariableContents,
+    Decoded, Detail, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition,
+    GptPartitions, HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry,
+    SignatureLists, SignatureType, SipaEvent, SipaEvents, SipaType, Summary, TaggedEvent, UefiVariable,
+    VariableContents,
 };
 pub use diff::{Cause, Change, Difference, LogDiff};
 pub use error::LogError;

@@ -1,7 +1,6 @@
 //! From claims to a verdict: the policy's requirements and images.
 
 use nitrotpm_eventlog::SecureBootState;
-use nitrotpm_pcr::PcrIndex;
 
 use crate::claims::Claims;
 use crate::outcome::{Check, Outcome, Reason, Warning};
@@ -242,7 +241,7 @@ fn differences(image: &Image, claims: &Claims<'_>) -> Vec<Reason> {
                     "pcr.mismatch",
                     format!(
                         "PCR {pcr} ({}) of bank {bank} is not that of image \"{}\"",
-                        meaning(pcr),
+                        pcr.meaning(),
                         image.name.escape_debug()
                     ),
                 )
@@ -264,30 +263,4 @@ fn differences(image: &Image, claims: &Claims<'_>) -> Vec<Reason> {
         }
     }
     reasons
-}
-
-/// What a register records, in a few words (TCG PC Client Platform Firmware Profile 1.06, section 3.3.4, and what
-/// systemd and GRUB document).
-pub(crate) const fn meaning(pcr: PcrIndex) -> &'static str {
-    match pcr.get() {
-        0 => "firmware code",
-        1 => "firmware configuration",
-        2 => "option ROM code",
-        3 => "option ROM configuration",
-        4 => "boot loader and kernel images",
-        5 => "boot loader configuration and partition table",
-        6 => "host platform events",
-        7 => "Secure Boot state and keys",
-        8 => "boot loader commands and kernel command line",
-        9 => "files read by the boot loader, kernel command line and initrd",
-        10 => "files measured by IMA",
-        11 => "unified kernel image sections and boot phases",
-        12 => "kernel command line overrides and credentials",
-        13 => "system extensions",
-        14 => "shim's machine owner keys",
-        15 => "system identity",
-        16 => "debug",
-        17..=22 => "dynamic launch",
-        _ => "application",
-    }
 }

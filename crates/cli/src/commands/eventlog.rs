@@ -1,5 +1,6 @@
 //! `nitrotpm eventlog`.
 
+mod compare;
 mod diff;
 mod replay;
 mod show;
@@ -9,7 +10,7 @@ use crate::exit::{Exit, Failure};
 
 pub(super) fn run(command: &EventLogCommand) -> Result<Exit, Failure> {
     match command {
-        EventLogCommand::Show { file, pcrs, format } => show::run(file, pcrs, format.format),
+        EventLogCommand::Show(args) => show::run(args),
         EventLogCommand::Diff { a, b, format } => diff::run(a, b, format.format),
         EventLogCommand::Replay { files, pcrs, format } => replay::run(files, pcrs.as_deref(), format.format),
     }

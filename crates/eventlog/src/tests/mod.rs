@@ -14,6 +14,7 @@ mod payload;
 mod properties;
 mod replaying;
 mod secure_boot;
+mod showing;
 
 use alloc::vec::Vec;
 

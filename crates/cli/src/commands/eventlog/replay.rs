@@ -7,10 +7,11 @@ use nitrotpm_eventlog::{EventLog, LogError, ParseOptions};
 use nitrotpm_pcr::PcrValues;
 use serde::Serialize;
 
+use super::compare::{Comparison, Reason, compare};
 use crate::args::Format;
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, pcrs, read};
-use crate::text::{BAD, DIM, GOOD, HEAD, Styled, complain, print};
+use crate::text::{BAD, DIM, GOOD, HEAD, NOTE, Styled, complain, print};
 
 /// `nitrotpm.replay/1`.
 #[derive(Serialize)]
@@ -23,20 +24,6 @@ struct Report {
     verdict: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasons: Option<Vec<Reason>>,
-}
-
-#[derive(Serialize)]
-struct Reason {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pcr: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bank: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
 }
 
 pub(super) fn run(files: &[PathBuf], expected: Option<&Path>, format: Format) -> Result<Exit, Failure> {
@@ -76,33 +63,13 @@ fn replay(path: &Path, expected: Option<&PcrValues>, several: bool) -> Result<Re
     let bytes = read(path)?;
     let replayed =
         EventLog::parse(&bytes, &ParseOptions::default()).and_then(|log| log.replay_all()).map_err(invalid)?;
-    let reasons = match expected {
-        None => None,
-        Some(expected) => {
-            let requested = expected.iter().map(|(bank, pcr, _)| (bank, pcr));
-            Some(match replayed.confirm(expected, requested) {
-                Ok(_) => Vec::new(),
-                Err(LogError::Mismatch { mismatches }) => mismatches
-                    .iter()
-                    .map(|mismatch| Reason {
-                        code: "event_log.replay-mismatch",
-                        message: mismatch.to_string(),
-                        pcr: Some(mismatch.pcr.get()),
-                        bank: Some(mismatch.bank.name()),
-                        expected: Some(mismatch.expected.to_string()),
-                        found: Some(mismatch.replayed.to_string()),
-                    })
-                    .collect(),
-                Err(error) => return Err(invalid(error)),
-            })
-        }
-    };
+    let comparison = expected.map(|expected| compare(&replayed, expected)).transpose().map_err(invalid)?;
     Ok(Report {
         schema: "nitrotpm.replay/1",
         file: several.then(|| Shown(path).to_string()),
         pcrs: replayed.values(),
-        verdict: reasons.as_ref().map(|reasons| if reasons.is_empty() { "affirmed" } else { "refused" }),
-        reasons,
+        verdict: comparison.as_ref().map(Comparison::verdict),
+        reasons: comparison.as_ref().map(Comparison::reasons),
     })
 }
 
@@ -118,6 +85,7 @@ fn text(report: &Report) -> String {
     }
     for reason in report.reasons.iter().flatten() {
         let _ = writeln!(text, "  {}  {}", Styled(BAD, reason.code), reason.message);
+        let _ = writeln!(text, "    {}", Styled(NOTE, &reason.explanation));
     }
     for (bank, pcr, value) in report.pcrs.iter() {
         let _ = writeln!(text, "{} {pcr:>2}  {value}", Styled(DIM, bank));
