@@ -19,6 +19,7 @@ mod eventlog_decode;
 mod eventlog_diff;
 mod eventlog_ima;
 mod eventlog_lanes;
+mod eventlog_tpm2tools;
 mod fixtures;
 mod mutations;
 mod predict_corpus;

@@ -1,6 +1,7 @@
 //! `nitrotpm eventlog` and `nitrotpm quote`.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -91,6 +92,13 @@ fn every_event_is_shown_with_what_is_proven_of_it() {
     let secure_boot = &events[4];
     assert_eq!(secure_boot["decoded"]["name"], "SecureBoot");
     assert_eq!(secure_boot["decoded"]["data"], "01");
+    assert_eq!(secure_boot["decoded"]["contents"], json!({ "flag": 1 }));
+    let entry = &events[7]["decoded"]["contents"]["entries"][0];
+    assert_eq!((&entry["type"], &entry["subject"]), (&json!("x509"), &json!("NitroTPM toolkit fixture db")));
+    assert_eq!(events[22]["decoded"]["contents"]["entries"][0], *entry, "the authority is the one entry of db");
+    assert_eq!(events[10]["decoded"]["contents"], json!({ "boot_order": [1, 0, 2] }));
+    assert_eq!(events[11]["decoded"]["contents"]["description"], "UEFI QEMU NVMe Ctrl boot0 1");
+    assert_eq!(events[23]["decoded"]["entries"][0]["name"], "ESP");
 
     let text = nitrotpm("eventlog show {boot}/secure-boot-on/eventlog.bin --pcr 7").expect(0).stdout;
     assert!(text.contains("SecureBoot") && !text.contains("EV_EFI_GPT_EVENT"), "{text}");
@@ -166,6 +174,51 @@ fn a_log_as_text_is_a_table_in_order_or_by_register() {
     for part in ["text              .cmdline", "proven by         name-in-utf8", "sha512            "] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+/// On a terminal of so many columns. `script` gives one; what it prints is what the terminal would get.
+fn on_a_terminal(columns: usize, arguments: &str) -> Vec<String> {
+    let command = format!(
+        "stty cols {columns} rows 24; exec {} eventlog show {}/secure-boot-on/eventlog.bin {arguments}",
+        env!("CARGO_BIN_EXE_nitrotpm"),
+        boots().display()
+    );
+    let mut run = Command::new("script");
+    let run = run.args(["-qec", &command, "/dev/null"]).env_remove("NO_COLOR").env("TERM", "xterm");
+    let output = run.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect()
+}
+
+/// The line without its colours.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap().to_owned();
+    first + &parts.map(|part| part.split_once('m').unwrap().1).collect::<String>()
+}
+
+#[test]
+fn lines_are_cut_to_a_terminal_and_its_colours_are_used() {
+    for columns in [80, 120] {
+        let lines = on_a_terminal(columns, "");
+        let table: Vec<_> = lines.iter().map(|line| plain(line)).skip_while(|line| !line.contains("what")).collect();
+        let events = &table[1..38];
+        assert!(events.iter().all(|line| line.chars().count() <= columns), "{columns}: {events:#?}");
+        let image = &events[24];
+        assert!(image.contains("\\EFI\\BOOT\\BOOTX64.EFI on") && image.ends_with('…'), "{columns}: {image}");
+        assert_eq!(image.chars().count(), columns, "{columns}: {image}");
+        // Marks stand for words where there is no place for them.
+        assert_eq!(image.contains("not-checkable"), columns == 120, "{columns}: {image}");
+        assert!(lines.iter().any(|line| line.contains("\u{1b}[32m")), "{columns}: no colour");
+    }
+    // A value that does not fit goes on below itself, whole.
+    let lines = on_a_terminal(80, "--pcr 4 --type efi_boot --details");
+    let at = lines.iter().rposition(|line| line.contains("sha512")).unwrap();
+    let value: String = lines[at..].iter().take_while(|line| !line.is_empty()).map(|line| plain(line)).collect();
+    let value: String = value.replace("sha512", "").split_whitespace().collect();
+    assert_eq!((value.len(), &value[..16]), (128, "b2c769ba598acda9"), "{value}");
+    assert!(on_a_terminal(80, "--color never").iter().all(|line| !line.contains('\u{1b}')));
 }
 
 /// Colour is for a terminal, unless it is asked for; and asked for it is everywhere.

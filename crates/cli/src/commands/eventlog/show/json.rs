@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nitrotpm_eventlog::{Decoded, Event, FoundQuirk};
+use nitrotpm_eventlog::{Decoded, Event, FoundQuirk, SignatureEntry, UefiVariable, VariableContents};
 use nitrotpm_pcr::PcrValues;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -135,6 +135,7 @@ fn fields(decoded: &Decoded<'_>) -> Value {
             "guid": variable.guid.to_string(),
             "name": variable.name.to_string(),
             "data": hex::encode(variable.data),
+            "contents": contents(variable),
         }),
         Decoded::ImageLoad(image) => json!({
             "location": image.location,
@@ -143,7 +144,45 @@ fn fields(decoded: &Decoded<'_>) -> Value {
             "device_path": hex::encode(image.device_path),
             "path": image.path().ok().map(|path| path.to_string()),
         }),
-        Decoded::Gpt(gpt) => json!({ "partitions": gpt.count(), "disk": gpt.disk().to_string() }),
+        Decoded::Gpt(gpt) => json!({
+            "partitions": gpt.count(),
+            "disk": gpt.disk().to_string(),
+            "entries": gpt.partitions().map(|partition| json!({
+                "name": partition.name.to_string(),
+                "type": partition.partition_type.to_string(),
+                "guid": partition.unique.to_string(),
+                "first_block": partition.first_block,
+                "last_block": partition.last_block,
+                "attributes": partition.attributes,
+            })).collect::<Vec<_>>(),
+        }),
+        Decoded::HandoffTables(tables) => json!({
+            "description": tables.description.map(|text| text.to_string()),
+            "tables": tables.tables().map(|(guid, address)| json!({
+                "guid": guid.to_string(),
+                "address": address,
+            })).collect::<Vec<_>>(),
+        }),
+        Decoded::PlatformId(id) => json!({
+            "version": id.version,
+            "vendor_id": id.vendor_id,
+            "manifest": id.manifest.to_string(),
+            "platform": id.platform.map(|texts| texts.map(|text| text.to_string())),
+            "firmware": id.firmware.map(|(vendor, version)| json!({ "vendor_id": vendor, "version": version.to_string() })),
+        }),
+        Decoded::HcrtmComponent(component) => json!({
+            "description": component.description.to_string(),
+            "format": component.format,
+            "measurement": hex::encode(component.measurement),
+        }),
+        Decoded::DeviceSecurity(device) => json!({
+            "version": device.version,
+            "device_type": device.device_type,
+            "authentication": device.authentication,
+            "content_type": device.content_type,
+            "content": hex::encode(device.content),
+            "device_context": hex::encode(device.device_context),
+        }),
         Decoded::Grub { kind, text } => json!({ "command": kind, "text": text.to_string() }),
         Decoded::FirmwareBlob(blob) => json!({
             "description": blob.description.map(|text| text.to_string()),
@@ -167,4 +206,36 @@ fn fields(decoded: &Decoded<'_>) -> Value {
         // Their summary says what there is.
         _ => json!({}),
     }
+}
+
+/// What a variable holds, as far as its name says; `null` where it says nothing.
+fn contents(variable: &UefiVariable<'_>) -> Value {
+    match variable.contents() {
+        Ok(VariableContents::SignatureLists(lists)) => {
+            json!({ "entries": lists.entries().map(|entry| signature(&entry)).collect::<Vec<_>>() })
+        }
+        Ok(VariableContents::LoadOption(option)) => json!({
+            "description": option.description.to_string(),
+            "path": option.path.to_string(),
+            "attributes": option.attributes,
+            "optional_data": hex::encode(option.optional_data),
+        }),
+        Ok(VariableContents::BootOrder(order)) => {
+            json!({ "boot_order": order.iter().map(|number| u16::from_le_bytes(*number)).collect::<Vec<_>>() })
+        }
+        Ok(VariableContents::Flag(flag)) => json!({ "flag": flag }),
+        Ok(VariableContents::Text(text)) => json!({ "text": text.to_string() }),
+        // An authority event has one entry of a list.
+        _ => variable.authority_entry().map_or(Value::Null, |entry| json!({ "entries": [signature(&entry)] })),
+    }
+}
+
+fn signature(entry: &SignatureEntry<'_>) -> Value {
+    json!({
+        "type": entry.kind.name(),
+        "type_guid": entry.kind.0.to_string(),
+        "owner": entry.owner.to_string(),
+        "subject": entry.certificate_subject().map(|subject| subject.to_string()),
+        "data": hex::encode(entry.data),
+    })
 }

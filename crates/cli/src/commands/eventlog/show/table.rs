@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use anstyle::Style;
-use nitrotpm_eventlog::{Decoded, Detail, Event, EventType, Format, PayloadCheck, Register, Rule};
+use nitrotpm_eventlog::{Decoded, Event, EventType, Format, PayloadCheck, Register, Rule};
 use nitrotpm_pcr::{Bank, PcrIndex};
 
 use super::View;
@@ -136,41 +136,41 @@ impl<'v, 'a> Table<'v, 'a> {
         write!(out, "{}  ", Styled(style(check), format_args!("{shown_check:<width$}")))?;
         write!(out, "{:<kind$}  ", type_name(event, self.narrow))?;
         let summary = event.summary();
-        let room = self.width.map(|width| width.saturating_sub(self.before_description()).max(LEAST));
-        let line = cut(summary.to_string(), room);
-        match (summary.is_malformed(), event.extends()) {
-            (true, _) => writeln!(out, "{}", Styled(NOTE, line))?,
-            (false, false) => writeln!(out, "{}", Styled(DIM, line))?,
-            (false, true) => writeln!(out, "{line}")?,
+        let style = match (summary.is_malformed(), event.extends()) {
+            (true, _) => NOTE,
+            (false, false) => DIM,
+            (false, true) => Style::new(),
+        };
+        match self.width {
+            None => writeln!(out, "{}", Styled(style, &summary))?,
+            Some(width) => {
+                let room = width.saturating_sub(self.before_description()).max(LEAST);
+                writeln!(out, "{}", Styled(style, cut(&summary, room)))?;
+            }
         }
         if self.details { self.details(out, event) } else { Ok(()) }
     }
 
     fn details(&self, out: &mut impl Write, event: &Event<'_>) -> fmt::Result {
-        let mut field = |detail: Detail<'_>| self.field(out, detail.depth, detail.name, &detail.value.to_string());
-        let decoded = event.decode();
-        match &decoded {
-            Ok(decoded) => {
-                decoded.details(&mut |detail| field(detail))?;
-                if matches!(decoded, Decoded::Raw(data) if !data.is_empty()) {
-                    self.field(out, 0, "data", &hex::encode(event.data()))?;
-                }
-            }
-            Err(_) => self.field(out, 0, "data", &hex::encode(event.data()))?,
+        match event.decode() {
+            Ok(Decoded::Raw([])) => {}
+            Ok(Decoded::Raw(data)) => self.field(out, 0, "data", format_args!("{}", Hex(data)))?,
+            Ok(decoded) => decoded.details(&mut |part| self.field(out, part.depth, part.name, part.value))?,
+            Err(_) => self.field(out, 0, "data", format_args!("{}", Hex(event.data())))?,
         }
         if let Some(rule) = event.payload_check().rule().filter(|rule| *rule != Rule::EventData) {
-            self.field(out, 0, "proven by", rule.name())?;
+            self.field(out, 0, "proven by", format_args!("{}", rule.name()))?;
         }
-        let place = format!("{} bytes at {:#x} of the log", event.data().len(), event.data_offset());
-        self.field(out, 0, "place", &place)?;
+        let (length, offset) = (event.data().len(), event.data_offset());
+        self.field(out, 0, "place", format_args!("{length} bytes at {offset:#x} of the log"))?;
         for (algorithm, digest) in event.digests() {
-            self.field(out, 0, &algorithm.to_string(), &hex::encode(digest))?;
+            self.field(out, 0, &algorithm.to_string(), format_args!("{}", Hex(digest)))?;
         }
         writeln!(out)
     }
 
     /// A field below an event, wrapped where a terminal has an edge.
-    fn field(&self, out: &mut impl Write, depth: usize, name: &str, value: &str) -> fmt::Result {
+    fn field(&self, out: &mut impl Write, depth: usize, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
         const NAME: usize = 16;
         let indent = self.index_width.saturating_add(4).saturating_add(depth.saturating_mul(2));
         let before = indent.saturating_add(NAME).saturating_add(2);
@@ -178,7 +178,8 @@ impl<'v, 'a> Table<'v, 'a> {
         let Some(room) = self.width.map(|width| width.saturating_sub(before).max(LEAST)) else {
             return writeln!(out, "{value}");
         };
-        let mut rest = value;
+        let value = value.to_string();
+        let mut rest = value.as_str();
         while let Some((at, _)) = rest.char_indices().nth(room) {
             let (line, following) = rest.split_at(at);
             writeln!(out, "{line}")?;
@@ -297,13 +298,36 @@ fn register_name(register: Register, format: Format) -> String {
     }
 }
 
-/// Cuts text to so many characters.
-fn cut(text: String, room: Option<usize>) -> String {
-    let Some(room) = room else { return text };
-    if text.chars().nth(room).is_none() {
-        return text;
+/// The first characters of a value, as many as there is room for. What does not fit is not even made.
+fn cut(value: &impl fmt::Display, room: usize) -> String {
+    let mut short = Short { text: String::new(), room };
+    if write!(short, "{value}").is_err() {
+        short.text.pop();
+        short.text.push('…');
     }
-    let mut short: String = text.chars().take(room.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    short.text
+}
+
+struct Short {
+    text: String,
+    room: usize,
+}
+
+impl Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            self.room = self.room.checked_sub(1).ok_or(fmt::Error)?;
+            self.text.push(character);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as hexadecimal digits, made as they are written.
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
