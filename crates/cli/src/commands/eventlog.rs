@@ -11,6 +11,6 @@ pub(super) fn run(command: &EventLogCommand) -> Result<Exit, Failure> {
     match command {
         EventLogCommand::Show { file, pcrs, format } => show::run(file, pcrs, format.format),
         EventLogCommand::Diff { a, b, format } => diff::run(a, b, format.format),
-        EventLogCommand::Replay { files, pcrs, format } => replay::run(files, pcrs.as_deref(), format.format),
+        EventLogCommand::Replay(args) => replay::run(args),
     }
 }
