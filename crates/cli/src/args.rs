@@ -236,21 +236,39 @@ On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
         #[command(flatten)]
         format: FormatArg,
     },
-    /// Compute the PCRs that a log gives, and compare them
+    /// Compute the PCRs that logs give, and compare them
     #[command(after_help = "\
 Examples:
   nitrotpm eventlog replay eventlog.bin
-  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json")]
-    Replay {
-        /// Logs; - is standard input
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Compare with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be reproduced
-        #[arg(long, value_name = "FILE")]
-        pcrs: Option<PathBuf>,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json
+  nitrotpm eventlog replay /var/lib/evidence --format json > replayed.json
+  find /var/lib/evidence -name '*.bin' -print0 | nitrotpm eventlog replay --files-from - --null
+
+Folders are walked to their ends, sorted by name. For a folder or a list, text has one line a file and a summary; JSON is
+one array, written as it grows. A file that cannot be read or parsed is named and the others go on; the exit code is that
+of the worst: 4 a file was not read, 3 one is no log, 1 one differs from --pcrs.")]
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Logs, and folders of logs; - is standard input
+    #[arg(required_unless_present = "files_from")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Also those that this list names, one a line; - is standard input
+    #[arg(long, value_name = "LIST")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// The list's names end with zero bytes, as `find -print0` writes them
+    #[arg(long, short = '0', requires = "files_from")]
+    pub(crate) null: bool,
+    /// Compare with these PCRs: {"sha384": {"4": "HEX"}}; every one given must be reproduced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// Also count whose data is what its digests say, whose is not, and whose cannot be told; no part of the exit code
+    #[arg(long)]
+    pub(crate) check_payloads: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
 }
 
 #[derive(Debug, Args)]

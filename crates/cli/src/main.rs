@@ -58,13 +58,14 @@ impl Command {
         match self {
             Self::Verify(args) => args.format.format,
             Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
-            | Self::EventLog(EventLogCommand::Replay { format, .. } | EventLogCommand::Diff { format, .. })
+            | Self::EventLog(EventLogCommand::Diff { format, .. })
             | Self::Explain { format, .. }
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
             Self::EventLog(EventLogCommand::Show(args)) if args.format == ShowFormat::Json => Format::Json,
             Self::EventLog(EventLogCommand::Show(_)) => Format::Text,
+            Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
