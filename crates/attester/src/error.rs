@@ -268,6 +268,16 @@ impl AttesterError {
         }
     }
 
+    /// Whether somebody else is in the way, who may be gone in a moment: a device in use, a TPM full of another program's
+    /// objects or sessions (`TPM_RC_OBJECT_MEMORY`, `TPM_RC_SESSION_MEMORY`).
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Response { response, .. } => matches!(*response & 0xFFFF, 0x902 | 0x903),
+            _ => false,
+        }
+    }
+
     /// The exit code of the program (the command-line contract): 2 for wrong usage, 3 for documents that are invalid or
     /// do not belong here, 4 for the environment.
     #[must_use]
