@@ -71,6 +71,7 @@ impl Command {
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
             Self::Evidence(EvidenceCommand::Pack(_))
             | Self::Policy(PolicyCommand::New(_))
+            | Self::Enrol(_)
             | Self::Completions { .. }
             | Self::Man { .. } => Format::Text,
         }
