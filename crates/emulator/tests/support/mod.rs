@@ -159,9 +159,42 @@ pub(crate) fn message(tag: u16, code: u32, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Where commands are executed.
+pub(crate) trait Executes {
+    fn execute(&self, command: &[u8]) -> Vec<u8>;
+}
+
+impl Executes for NitroTpm {
+    fn execute(&self, command: &[u8]) -> Vec<u8> {
+        Self::execute(self, command)
+    }
+}
+
+/// A connection of one client.
+pub(crate) struct Connected<S>(std::cell::RefCell<S>);
+
+impl<S: std::io::Read + std::io::Write> Connected<S> {
+    pub(crate) const fn to(stream: S) -> Self {
+        Self(std::cell::RefCell::new(stream))
+    }
+}
+
+impl<S: std::io::Read + std::io::Write> Executes for Connected<S> {
+    fn execute(&self, command: &[u8]) -> Vec<u8> {
+        let mut stream = self.0.borrow_mut();
+        stream.write_all(command).unwrap();
+        let mut answer = vec![0; 10];
+        stream.read_exact(&mut answer).unwrap();
+        let mut rest = vec![0; u32_at(&answer, 2) as usize - 10];
+        stream.read_exact(&mut rest).unwrap();
+        answer.extend(rest);
+        answer
+    }
+}
+
 /// The client.
 pub(crate) struct Client<'t> {
-    pub(crate) tpm: &'t NitroTpm,
+    pub(crate) tpm: &'t dyn Executes,
 }
 
 impl Client<'_> {
