@@ -128,7 +128,7 @@ impl Fat {
             short[..8].copy_from_slice(format!("F~{:06}", self.short).as_bytes());
             let checksum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
             let mut units: Vec<u16> = name.encode_utf16().collect();
-            if units.len() % 13 != 0 {
+            if !units.len().is_multiple_of(13) {
                 units.push(0);
             }
             units.resize(units.len().next_multiple_of(13), 0xFFFF);
