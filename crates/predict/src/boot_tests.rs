@@ -191,8 +191,11 @@ fn the_kernel_measures_command_line_and_initrd() {
     let archive = cpio::archive(cpio::META, &[("os-release", b"ID=test\n")]);
     let expected = [h(&wide(COMMAND_LINE)), h(&[INITRD, &archive].concat())];
     assert_eq!(pcr(&plain(&[&uki("257")]), 9), chain(&expected));
-    for version in ["253", "258", "262"] {
+    for version in ["253", "258", "260"] {
         assert!(reason(&plain(&[&uki(version)]), 9).contains("not checked"), "{version}");
+    }
+    for version in ["261", "262.1"] {
+        assert!(reason(&plain(&[&uki(version)]), 9).contains("boot-secret"), "{version}");
     }
 }
 
