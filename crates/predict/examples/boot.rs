@@ -88,7 +88,7 @@ fn predict() -> Result<String, Box<dyn Error>> {
     if shim_defaults {
         let first = images.first().ok_or("--shim-defaults needs shim as the first image")?;
         defaults = ShimDefaults::of(first).ok_or("the first image is not a shim whose defaults can be read")?;
-        boot.shim = Some(defaults.state());
+        boot.shim = Some(defaults.state(variables.is_enabled()));
     }
     boot.grub = (!grub.is_empty()).then_some(grub.as_slice());
     let prediction = boot.predict(&[Bank::Sha256, Bank::Sha384, Bank::Sha512])?;

@@ -35,6 +35,9 @@ pub enum GrubMeasurement<'a> {
     },
 }
 
+/// shim's `SBAT_VAR_ORIGINAL`.
+const FIRST_SBAT_LEVEL: &[u8] = b"sbat,1,2021030218\n";
+
 /// The state of a shim whose owner enrolled nothing: MokList, MokListX and SbatLevel were never set, so that shim takes
 /// what is built into it. Read from shim itself.
 ///
@@ -75,14 +78,15 @@ impl<'a> ShimDefaults<'a> {
         })
     }
 
-    /// The variables that Linux shows after a boot with this shim.
+    /// The variables that Linux shows after a boot with this shim. With Secure Boot off shim takes the first SBAT level
+    /// that there was, which revokes nothing.
     #[must_use]
-    pub fn state(&self) -> ShimState<'_> {
+    pub fn state(&self, secure_boot: bool) -> ShimState<'_> {
         ShimState {
             mok_list: &self.mok_list,
             mok_list_x: Some(self.mok_list_x),
             mok_list_trusted: &[1],
-            sbat_level: self.sbat_level,
+            sbat_level: if secure_boot { self.sbat_level } else { FIRST_SBAT_LEVEL },
         }
     }
 }
@@ -136,7 +140,8 @@ mod tests {
     #[test]
     fn the_defaults_are_the_vendors_certificate_his_dbx_and_the_automatic_sbat_level() {
         let defaults = of(&vendor(), &sbat()).unwrap();
-        let state = defaults.state();
+        assert_eq!(defaults.state(false).sbat_level, b"sbat,1,2021030218\n");
+        let state = defaults.state(true);
         let list = SignatureDatabase::parse(state.mok_list).unwrap();
         let entries: Vec<_> = list.entries().map(|(kind, entry)| (kind, entry.owner, entry.data.clone())).collect();
         assert_eq!(entries, [(SignatureKind::X509, guids::SHIM_LOCK, vec![0x30, 1, 2])]);
