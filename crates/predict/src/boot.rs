@@ -376,9 +376,6 @@ impl<'a> Plan<'a> {
                 format!("it depends on MokList, MokListX and SbatLevel, which {} reads; give them", image.name());
             return self.unknown(&[7, 14], reason);
         };
-        if !self.secure_boot() {
-            return self.unknown(&[7, 14], "what shim measures with Secure Boot off was not checked by a boot");
-        }
         let Some(mok_list_x) = state.mok_list_x.filter(|content| !content.is_empty()) else {
             self.unknown(&[14], "it depends on MokListX; give MokListXRT");
             return self.shim_events(&state, &[]);

@@ -48,5 +48,5 @@ pub use nitrotpm_eventlog::EventType;
 pub use output::{Caution, KMS_ACTIONS, ReferenceImage, kms_policy, policy_toml};
 pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};
-pub use shim::{GrubMeasurement, ShimState};
+pub use shim::{GrubMeasurement, ShimDefaults, ShimState};
 pub use uki::{ImageKind, Sidecars};
