@@ -15,14 +15,17 @@ fn main() -> ExitCode {
 
     println!("cargo::rerun-if-env-changed=PATH");
     let path = env::var_os("PATH").unwrap_or_default();
+    // A file that is not there counts as changed and would build the tests anew each time; a folder changes when a program
+    // is installed into it.
+    let folders: Vec<PathBuf> = env::split_paths(&path).filter(|folder| folder.is_dir()).collect();
     for (cfg, program) in [("swtpm", "swtpm"), ("tpm2_tools", "tpm2_eventlog")] {
         println!("cargo::rustc-check-cfg=cfg({cfg})");
-        for program in env::split_paths(&path).map(|folder| folder.join(program)) {
-            println!("cargo::rerun-if-changed={}", program.display());
-            if program.is_file() {
+        match folders.iter().map(|folder| folder.join(program)).find(|program| program.is_file()) {
+            Some(program) => {
+                println!("cargo::rerun-if-changed={}", program.display());
                 println!("cargo::rustc-cfg={cfg}");
-                break;
             }
+            None => folders.iter().for_each(|folder| println!("cargo::rerun-if-changed={}", folder.display())),
         }
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Sets `cfg(chromium)` when that program is in the path, and `cfg(corpus)` when the corpus is there; then
 //! `NITROTPM_CORPUS_DIR` says where. That a corpus which is asked for is missing is an error of the tests' own package.
+//!
+//! Cargo takes a file that is not there as changed, and would build the program anew each time: only what is there is
+//! named to it.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,13 +14,14 @@ fn main() {
     println!("cargo::rerun-if-env-changed=PATH");
     println!("cargo::rustc-check-cfg=cfg(chromium)");
     let path = env::var_os("PATH").unwrap_or_default();
-    for program in env::split_paths(&path).map(|folder| folder.join("chromium")) {
-        // Cargo runs this again each time while the file is missing, and so sees one that appears.
-        println!("cargo::rerun-if-changed={}", program.display());
-        if program.is_file() {
+    let folders: Vec<PathBuf> = env::split_paths(&path).filter(|folder| folder.is_dir()).collect();
+    match folders.iter().map(|folder| folder.join("chromium")).find(|program| program.is_file()) {
+        Some(program) => {
+            println!("cargo::rerun-if-changed={}", program.display());
             println!("cargo::rustc-cfg=chromium");
-            break;
         }
+        // A folder changes when a program is installed into it.
+        None => folders.iter().for_each(|folder| println!("cargo::rerun-if-changed={}", folder.display())),
     }
 
     println!("cargo::rerun-if-env-changed=NITROTPM_CORPUS");
@@ -27,8 +31,8 @@ fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let corpus = root.join(chosen.unwrap_or_else(|| PathBuf::from("../shared/corpus")));
     let marker = corpus.join("eventlog/MANIFEST.tsv");
-    println!("cargo::rerun-if-changed={}", marker.display());
     if marker.is_file() {
+        println!("cargo::rerun-if-changed={}", marker.display());
         println!("cargo::rustc-cfg=corpus");
     }
     println!("cargo::rustc-env=NITROTPM_CORPUS_DIR={}", corpus.canonicalize().unwrap_or(corpus).display());

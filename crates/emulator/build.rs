@@ -1,7 +1,7 @@
 //! Finds the programs that tests need, so that such a test is skipped in the open when one is missing, never passed.
 //!
-//! Sets `cfg(swtpm)` and `cfg(tpm2_tools)` when the programs are in the path, and `cfg(fuse)` where file systems can be
-//! mounted by FUSE.
+//! Sets `cfg(swtpm)`, `cfg(swtpm_ioctl)` and `cfg(tpm2_tools)` when the programs are in the path, and `cfg(fuse)` where file
+//! systems can be mounted by FUSE.
 
 use std::env;
 use std::fs;
@@ -14,7 +14,11 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=NITROTPM_REQUIRE_SWTPM");
 
     let required = env::var_os("NITROTPM_REQUIRE_SWTPM").is_some_and(|value| !value.is_empty() && value != "0");
-    for (cfg, program, package) in [("swtpm", "swtpm", "swtpm"), ("tpm2_tools", "tpm2_pcrread", "tpm2-tools")] {
+    for (cfg, program, package) in [
+        ("swtpm", "swtpm", "swtpm"),
+        ("swtpm_ioctl", "swtpm_ioctl", "swtpm-tools"),
+        ("tpm2_tools", "tpm2_pcrread", "tpm2-tools"),
+    ] {
         println!("cargo::rustc-check-cfg=cfg({cfg})");
         let mut found = false;
         for folder in env::var_os("PATH").iter().flat_map(|path| env::split_paths(path).collect::<Vec<_>>()) {

@@ -70,6 +70,7 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         REFUSAL_CODES,
         WARNING_CODES,
         nitrotpm_credential::EnrolmentError::CODES,
+        nitrotpm_credential::CredentialError::CODES,
         RecipientError::CODES,
     ]
     .iter()

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nitrotpm_credential::EnrolmentError;
+use nitrotpm_credential::{CredentialError, EnrolmentError};
 use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_pcr::Bank;
 use nitrotpm_tpm_wire::WireError;
@@ -190,15 +190,21 @@ pub enum AttesterError {
     Wire(#[from] WireError),
     /// An enrolment that goes no further.
     #[error(transparent)]
-    Enrolment(#[from] EnrolmentError),
+    Credential(#[from] CredentialError),
     /// An answer of KMS that stays closed.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
 }
 
+impl From<EnrolmentError> for AttesterError {
+    fn from(error: EnrolmentError) -> Self {
+        Self::Credential(error.into())
+    }
+}
+
 impl AttesterError {
     /// Every code of this crate that [`AttesterError::code`] can return; beside them it returns those of
-    /// [`WireError::CODES`], [`EnrolmentError::CODES`] and [`RecipientError::CODES`].
+    /// [`WireError::CODES`], [`CredentialError::code`] and [`RecipientError::CODES`].
     pub const CODES: &'static [&'static str] = &[
         "attester.connection",
         "attester.selection",
@@ -257,8 +263,18 @@ impl AttesterError {
             Self::File { .. } => "attester.file",
             Self::Malformed { .. } => "attester.malformed",
             Self::Wire(error) => error.code(),
-            Self::Enrolment(error) => error.code(),
+            Self::Credential(error) => error.code(),
             Self::Recipient(error) => error.code(),
+        }
+    }
+
+    /// Whether somebody else is in the way, who may be gone in a moment: a device in use, a TPM full of another program's
+    /// objects or sessions (`TPM_RC_OBJECT_MEMORY`, `TPM_RC_SESSION_MEMORY`).
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Response { response, .. } => matches!(*response & 0xFFFF, 0x902 | 0x903),
+            _ => false,
         }
     }
 
@@ -273,8 +289,8 @@ impl AttesterError {
             | Self::ChallengeKeyType
             | Self::Malformed { .. }
             | Self::Wire(_)
-            | Self::Enrolment(_)
             | Self::Recipient(_) => 3,
+            Self::Credential(error) if !error.is_environment() => 3,
             _ => 4,
         }
     }
@@ -313,7 +329,8 @@ mod tests {
     fn exit_codes_tell_usage_from_evidence_from_environment() {
         assert_eq!(AttesterError::Selection { detail: String::new() }.exit_code(), 2);
         assert_eq!(AttesterError::ChallengeRefused.exit_code(), 3);
-        assert_eq!(AttesterError::from(EnrolmentError::Answer).exit_code(), 3);
+        assert_eq!(AttesterError::from(CredentialError::Answer).exit_code(), 3);
+        assert_eq!(AttesterError::from(CredentialError::Random).exit_code(), 4);
         assert_eq!(AttesterError::LockedOut.exit_code(), 4);
     }
 }

@@ -137,7 +137,7 @@ impl StoredKey {
     /// The public key as DER `SubjectPublicKeyInfo`: the form in which a document carries it.
     ///
     /// # Errors
-    /// [`AttesterError::Enrolment`] for a key that is no attestation key.
+    /// [`AttesterError::Credential`] for a key that is no attestation key.
     pub fn public_key_der(&self) -> Result<Vec<u8>, AttesterError> {
         Ok(CandidateKey::from_public(self.public.clone())?.public_key().to_spki_der())
     }

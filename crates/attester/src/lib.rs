@@ -27,7 +27,7 @@ mod tpm;
 
 pub use collect::{Collection, EVENT_LOG, IMA_LOG, LogFile};
 pub use connection::Connection;
-pub use document::{DocumentOptions, request_document};
+pub use document::{DocumentOptions, Protection, request_document};
 pub use error::AttesterError;
 pub use evidence::Evidence;
 pub use key_file::{KeyAlgorithm, StoredKey};

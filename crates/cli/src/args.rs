@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use nitrotpm_credential::InstanceId;
 use nitrotpm_freshness::NonceExpectation;
 
 use crate::exit::Failure;
@@ -51,6 +52,13 @@ A document is trusted by its chain to AWS's root. A quote is trusted where its k
     /// Evidence bundles
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Enrol attestation keys: the verifier's side, without a TPM
+    #[command(
+        subcommand,
+        after_help = "\
+The instance asks with `nitrotpm-attester enrol request` and answers with `nitrotpm-attester enrol activate`."
+    )]
+    Enrol(EnrolCommand),
     /// Predict the PCRs of a boot from the files of its image
     #[command(after_help = "\
 Examples:
@@ -237,21 +245,39 @@ On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
         #[arg(long, value_enum, default_value_t)]
         format: ShowFormat,
     },
-    /// Compute the PCRs that a log gives, and compare them
+    /// Compute the PCRs that logs give, and compare them
     #[command(after_help = "\
 Examples:
   nitrotpm eventlog replay eventlog.bin
-  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json")]
-    Replay {
-        /// Logs; - is standard input
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Compare with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be reproduced
-        #[arg(long, value_name = "FILE")]
-        pcrs: Option<PathBuf>,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json
+  nitrotpm eventlog replay /var/lib/evidence --format json > replayed.json
+  find /var/lib/evidence -name '*.bin' -print0 | nitrotpm eventlog replay --files-from - --null
+
+Folders are walked to their ends, sorted by name. For a folder or a list, text has one line a file and a summary; JSON is
+one array, written as it grows. A file that cannot be read or parsed is named and the others go on; the exit code is that
+of the worst: 4 a file was not read, 3 one is no log, 1 one differs from --pcrs.")]
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Logs, and folders of logs; - is standard input
+    #[arg(required_unless_present = "files_from")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Also those that this list names, one a line; - is standard input
+    #[arg(long, value_name = "LIST")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// The list's names end with zero bytes, as `find -print0` writes them
+    #[arg(long, short = '0', requires = "files_from")]
+    pub(crate) null: bool,
+    /// Compare with these PCRs: {"sha384": {"4": "HEX"}}; every one given must be reproduced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// Also count whose data is what its digests say, whose is not, and whose cannot be told; no part of the exit code
+    #[arg(long)]
+    pub(crate) check_payloads: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
 }
 
 #[derive(Debug, Args)]
@@ -464,4 +490,54 @@ Example:
         #[command(flatten)]
         format: FormatArg,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnrolCommand {
+    /// Challenge the TPM whose endorsement key is trusted
+    #[command(after_help = "\
+Example:
+  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 --key-type rsa-2048 --key-format der \\
+    --query KeyValue --output text | base64 -d > ek.der
+  nitrotpm enrol challenge --request request.json --ek ek.der --instance-id i-0123456789abcdef0 \\
+    --pending pending.json --out challenge.json")]
+    Challenge(ChallengeArgs),
+    /// Check the answer to a challenge and write the record for `verify --enrolment`
+    #[command(after_help = "\
+Example:
+  nitrotpm enrol complete --pending pending.json --answer answer.json --out record.json")]
+    Complete(CompleteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChallengeArgs {
+    /// The instance's request; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request: PathBuf,
+    /// The endorsement key from a source that is trusted, such as EC2's API, never from the instance: PEM, DER,
+    /// TPM2B_PUBLIC or TPMT_PUBLIC
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ek: PathBuf,
+    /// The instance that the trusted source named
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<InstanceId>,
+    /// Where to keep what is needed to complete; the file must not exist, and is used once
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pending: PathBuf,
+    /// Where to write the challenge, for the instance
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// What was kept; it is removed, whether the answer is right or wrong
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pending: PathBuf,
+    /// The instance's answer; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) answer: PathBuf,
+    /// Where to write the record; the file must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }

@@ -1,6 +1,7 @@
 //! One module a group of commands.
 
 mod document;
+mod enrol;
 mod eventlog;
 mod evidence;
 mod explain;
@@ -20,6 +21,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::EventLog(command) => eventlog::run(&command),
         Command::Quote(command) => quote::run(&command),
         Command::Evidence(command) => evidence::run(&command),
+        Command::Enrol(command) => enrol::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Predict(args) => predict::run(&args),
         Command::Explain { event_log, expect, format } => explain::run(&event_log, &expect, format.format),

@@ -59,7 +59,6 @@ impl Command {
         match self {
             Self::Verify(args) => args.format.format,
             Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
-            | Self::EventLog(EventLogCommand::Replay { format, .. })
             | Self::Explain { format, .. }
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
@@ -71,11 +70,13 @@ impl Command {
                     Format::Text
                 }
             }
+            Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
             Self::Evidence(EvidenceCommand::Pack(_))
             | Self::Policy(PolicyCommand::New(_))
+            | Self::Enrol(_)
             | Self::Completions { .. }
             | Self::Man { .. } => Format::Text,
         }

@@ -88,6 +88,8 @@ pub(crate) struct Device {
     pub(crate) boot_log_report: Option<BootLogReport>,
     /// swtpm's response to the last command that was signed for a client.
     pub(crate) last_response: Vec<u8>,
+    /// A client of the control channel has shut the TPM down.
+    pub(crate) shut_down: bool,
 }
 
 impl Device {
@@ -97,8 +99,9 @@ impl Device {
         documents: Documents,
         faults: BTreeSet<Fault>,
         boot_log: Option<Vec<u8>>,
+        overlay_above: u16,
     ) -> Result<Self, EmulatorError> {
-        let overlay = Overlay::load(&state)?;
+        let overlay = Overlay::load(&state, overlay_above)?;
         let sessions = Sessions::default();
         let mut device = Self {
             backend,
@@ -110,6 +113,7 @@ impl Device {
             boot_log,
             boot_log_report: None,
             last_response: Vec::new(),
+            shut_down: false,
         };
         device.reconcile()?;
         device.boot()?;
@@ -170,8 +174,8 @@ impl Device {
         Ok(())
     }
 
-    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (shut down,
-    /// read or replace its state, another data channel) are refused.
+    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (read or replace
+    /// its state, another data channel) are refused.
     pub(crate) fn control(&mut self, request: &[u8]) -> Vec<u8> {
         let code = request.first_chunk().map(|code| u32::from_be_bytes(*code));
         if matches!(code, Some(control::INIT | control::STOP)) {
@@ -191,8 +195,14 @@ impl Device {
                 | control::RESET_ESTABLISHED
                 | control::STOP
                 | control::GET_CONFIG
-                | control::SET_BUFFER_SIZE,
+                | control::SET_BUFFER_SIZE
+                | control::GET_INFO,
             ) => self.backend.control(request).unwrap_or_else(|_| CONTROL_FAILED.to_vec()),
+            Some(control::SHUTDOWN) => {
+                self.backend.end();
+                self.shut_down = true;
+                0u32.to_be_bytes().to_vec()
+            }
             _ => CONTROL_FAILED.to_vec(),
         }
     }

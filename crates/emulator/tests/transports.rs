@@ -6,15 +6,17 @@
     reason = "a helper of tests fails as a test does"
 )]
 
+mod support;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitrotpm_emulator::{EmulatorError, NitroTpm};
+use support::*;
 
 const GET_RANDOM: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 8];
 /// TPM_CAP_TPM_PROPERTIES, which has a long answer.
@@ -106,16 +108,6 @@ fn an_open_file_does_not_keep_the_tpm() {
     assert!(file.write(&GET_RANDOM).is_err());
 }
 
-/// A program that does not outlive a test that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 #[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
 fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
@@ -123,27 +115,9 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     let state = places.path().join("state");
     let (fuse, unix, pty) = (places.path().join("tpm0"), places.path().join("sock"), places.path().join("tty"));
     for _ in 0..3 {
-        let child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
-            .args(["run", "--state"])
-            .arg(&state)
-            .arg("--fuse")
-            .arg(&fuse)
-            .arg("--unix")
-            .arg(&unix)
-            .arg("--pty")
-            .arg(&pty)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut child = Running(child);
-        let mut line = Vec::new();
-        let mut output = child.0.stdout.take().unwrap();
-        while !line.ends_with(b"\n") {
-            let mut byte = [0];
-            assert_eq!(output.read(&mut byte).unwrap(), 1);
-            line.push(byte[0]);
-        }
-        let ready: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let places =
+            ["--fuse".as_ref(), fuse.as_os_str(), "--unix".as_ref(), unix.as_ref(), "--pty".as_ref(), pty.as_ref()];
+        let (program, ready) = Program::start(&state, &places);
         assert_eq!(ready["fuse"].as_str(), fuse.to_str());
         for name in ["root.pem", "ek-pub.der", "ek-pub.tpmt", "ek-pub-ecc-sec-p384.der"] {
             assert!(state.join(name).is_file(), "{name}");
@@ -152,7 +126,7 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
         let mut file = open(&fuse).unwrap();
         file.write_all(&GET_RANDOM).unwrap();
         assert_eq!(file.read(&mut buffer).unwrap(), 20);
-        drop(child); // killed
+        drop(program); // killed
         // The client is told, and not left waiting.
         assert!(file.write(&GET_RANDOM).is_err());
     }
@@ -162,7 +136,7 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     assert_eq!(file.read(&mut [0; 64]).unwrap(), 20);
     drop(file);
     drop(tpm);
-    assert!(!unix.exists() && fs::symlink_metadata(&pty).is_err());
+    assert!(!unix.exists() && !unix.with_extension("ctrl").exists() && fs::symlink_metadata(&pty).is_err());
 }
 
 #[test]

@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod algorithm;
+mod batch;
 mod ccel;
 pub mod cel;
 mod claims;
@@ -55,6 +56,9 @@ mod text;
 pub mod writer;
 
 pub use algorithm::{AlgorithmId, DeclaredBank};
+#[cfg(feature = "rayon")]
+pub use batch::replay_parallel;
+pub use batch::{BatchReplay, BatchedLog, CheckedPayload, LogBatch, ReplayedBatch};
 pub use ccel::CcelTable;
 pub use claims::{
     Authority, BootPath, BootPathUnknown, CommandLine, CommandLineSource, EarlyApplications, ExitBootServices,

@@ -61,7 +61,7 @@ mod trust;
 pub use appraise::{Appraisal, MatchedImage, REFUSAL_CODES, WARNING_CODES, appraise};
 pub use authenticate::{AuthenticatedEvidence, Binding, Request, authenticate};
 pub use claims::{Claims, ClaimsReport, DocumentReport, QuoteReport};
-pub use enrolment::{ENROLMENT_SCHEMA, Enrolment, EnrolmentError};
+pub use enrolment::{Enrolment, EnrolmentError};
 pub use error::{DocumentQuoteMismatch, Rejection, VerifyError};
 pub use evidence::{EVIDENCE_SCHEMA, Evidence, EvidenceError, QuoteBytes};
 pub use lint::warnings as lint;

@@ -12,7 +12,7 @@ use nitrotpm_tpm_wire::Structure as _;
 
 use super::document::{Asking, AskingArguments};
 use super::keys::read_key;
-use super::{EndorsementKeyType, TpmArguments, files};
+use super::{EndorsementKeyType, TpmArguments, files, not_interrupted};
 
 /// How often the registers are read and quoted while they change.
 const ATTEMPTS: u32 = 10;
@@ -129,10 +129,10 @@ impl CollectArguments {
             // Binds the key to this document, for a verifier that has not enrolled it.
             public_key: Some(&public_key),
         };
-        let asking = Asking::new(arguments, &self.document)?;
-        let wanted = !self.no_document;
-        let evidence =
-            collection.collect(&|| arguments.open(), &mut || wanted.then(|| asking.ask(&request)).transpose())?;
+        let asking = (!self.no_document).then(|| Asking::new(arguments, &self.document)).transpose()?;
+        let evidence = collection
+            .collect(&|| arguments.open(), &mut || asking.as_ref().map(|asking| asking.ask(&request)).transpose())?;
+        not_interrupted()?;
         files::write(&self.out, evidence.to_json()?.as_bytes())?;
         Ok(String::new())
     }

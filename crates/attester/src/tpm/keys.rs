@@ -10,7 +10,7 @@ use tss_esapi::structures::{Digest, EncryptedSecret, IdObject, Nonce, Private, S
 use zeroize::Zeroizing;
 
 use super::response::{Failed as _, INTEGRITY, Response, failure};
-use super::{Tpm, from_tss, to_tss};
+use super::{Tpm, from_tss, patiently, to_tss};
 use crate::key_file::parent_template;
 use crate::{AttesterError, KeyAlgorithm, StoredKey};
 
@@ -22,15 +22,17 @@ impl Tpm {
     pub fn create_key(&mut self, algorithm: KeyAlgorithm) -> Result<StoredKey, AttesterError> {
         const COMMAND: &str = "TPM2_Create";
         let template = to_tss(&algorithm.template())?;
-        self.with_primary(&parent_template(), |tpm, parent, _| {
-            let created = tpm
-                .context
-                .execute_with_session(Some(AuthSession::Password), |context| {
-                    context.create(parent, template, None, None, None, None)
-                })
-                .failed(COMMAND)?;
-            let public = from_tss(&created.out_public, COMMAND)?;
-            Ok(StoredKey { public, private: created.out_private.value().to_vec() })
+        patiently(|| {
+            self.with_primary(&parent_template(), |tpm, parent, _| {
+                let created = tpm
+                    .context
+                    .execute_with_session(Some(AuthSession::Password), |context| {
+                        context.create(parent, template.clone(), None, None, None, None)
+                    })
+                    .failed(COMMAND)?;
+                let public = from_tss(&created.out_public, COMMAND)?;
+                Ok(StoredKey { public, private: created.out_private.value().to_vec() })
+            })
         })
     }
 
@@ -44,13 +46,16 @@ impl Tpm {
         let public = to_tss(&key.public)?;
         let private = Private::try_from(key.private.as_slice()).failed(COMMAND)?;
         // The parent goes before the key is used: a TPM without a resource manager has three places.
-        let handle = self.with_primary(&parent_template(), |tpm, parent, _| {
-            let loaded = tpm
-                .context
-                .execute_with_session(Some(AuthSession::Password), |context| context.load(parent, private, public));
-            loaded.map_err(|error| match Response::of(&error).format_one() {
-                Some(INTEGRITY) => AttesterError::ForeignKey,
-                _ => failure(COMMAND, &error),
+        let handle = patiently(|| {
+            self.with_primary(&parent_template(), |tpm, parent, _| {
+                let (private, public) = (private.clone(), public.clone());
+                let loaded = tpm
+                    .context
+                    .execute_with_session(Some(AuthSession::Password), |context| context.load(parent, private, public));
+                loaded.map_err(|error| match Response::of(&error).format_one() {
+                    Some(INTEGRITY) => AttesterError::ForeignKey,
+                    _ => failure(COMMAND, &error),
+                })
             })
         })?;
         let result = use_it(self, handle);

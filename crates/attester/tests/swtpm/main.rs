@@ -7,6 +7,8 @@ mod enrolment;
 #[cfg(test)]
 mod evidence;
 #[cfg(test)]
+mod on_the_way;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod software_tpm;

@@ -12,6 +12,6 @@ pub(super) fn run(command: &EventLogCommand) -> Result<Exit, Failure> {
     match command {
         EventLogCommand::Show(args) => show::run(args),
         EventLogCommand::Diff { a, b, format } => diff::run(a, b, *format),
-        EventLogCommand::Replay { files, pcrs, format } => replay::run(files, pcrs.as_deref(), format.format),
+        EventLogCommand::Replay(args) => replay::run(args),
     }
 }

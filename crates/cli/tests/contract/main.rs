@@ -9,6 +9,7 @@
 
 mod corpus;
 mod documents;
+mod enrolment;
 mod logs_and_quotes;
 mod predictions;
 mod usage;

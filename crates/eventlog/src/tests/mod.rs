@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod batch;
 mod ccel;
 mod cel;
 mod claims;

@@ -48,7 +48,7 @@ fn sha1_log() -> impl Strategy<Value = LogBuilder> {
     })
 }
 
-fn any_log() -> impl Strategy<Value = LogBuilder> {
+pub(super) fn any_log() -> impl Strategy<Value = LogBuilder> {
     prop_oneof![agile_log(), sha1_log()]
 }
 
