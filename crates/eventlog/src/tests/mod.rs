@@ -4,6 +4,7 @@ extern crate std;
 
 mod ccel;
 mod cel;
+mod cel_cbor;
 mod claims;
 mod decoding;
 mod diffing;
