@@ -241,8 +241,9 @@ On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
         a: PathBuf,
         /// The second log
         b: PathBuf,
-        #[command(flatten)]
-        format: FormatArg,
+        /// For a person, one JSON document for a script, or one page for a browser
+        #[arg(long, value_enum, default_value_t)]
+        format: ShowFormat,
     },
     /// Compute the PCRs that logs give, and compare them
     #[command(after_help = "\

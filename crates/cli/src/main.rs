@@ -53,19 +53,24 @@ impl Command {
     /// How this run prints.
     fn format(&self) -> Format {
         use args::{
-            DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, PredictFormat, QuoteCommand, ShowFormat,
+            DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, PredictFormat, QuoteCommand, ShowArgs,
+            ShowFormat,
         };
         match self {
             Self::Verify(args) => args.format.format,
             Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
-            | Self::EventLog(EventLogCommand::Diff { format, .. })
             | Self::Explain { format, .. }
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
-            Self::EventLog(EventLogCommand::Show(args)) if args.format == ShowFormat::Json => Format::Json,
-            Self::EventLog(EventLogCommand::Show(_)) => Format::Text,
             Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
+            Self::EventLog(EventLogCommand::Show(ShowArgs { format, .. }) | EventLogCommand::Diff { format, .. }) => {
+                if *format == ShowFormat::Json {
+                    Format::Json
+                } else {
+                    Format::Text
+                }
+            }
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,

@@ -30,8 +30,8 @@ impl Page<'_, '_> {
         let register = if self.log.format() == Format::Ccel { "register" } else { "PCR" };
         write!(
             out,
-            "<table id=\"events\">\n<thead><tr><th class=\"n\">#</th><th class=\"p\">{register}</th>\
-             <th class=\"c\">payload</th><th class=\"t\">type</th><th>what</th></tr></thead>\n<tbody>\n"
+            "<table id=\"events\">\n<thead><tr><th scope=\"col\" class=\"n\">#</th><th scope=\"col\" class=\"p\">{register}</th>\
+             <th scope=\"col\" class=\"c\">payload</th><th scope=\"col\" class=\"t\">type</th><th scope=\"col\">what</th></tr></thead>\n<tbody>\n"
         )?;
         self.shown().try_for_each(|event| self.event(out, &event))?;
         out.write_str("</tbody>\n</table>\n<p id=\"nothing\" class=\"quiet\" hidden>No event fits.</p>\n")
@@ -90,12 +90,12 @@ impl Page<'_, '_> {
         let (register, name) = names(event.register(), format);
         let (event_type, summary) = (event.event_type(), event.summary());
         let class = if event.extends() { "" } else { " class=\"info\"" };
-        write!(
+        writeln!(
             out,
             "<tr id=\"e{index}\"{class} data-pcr=\"{register}\" data-type=\"{event_type}\" data-check=\"{}\">\
              <td class=\"n\"><a href=\"#e{index}\">{index}</a></td><td class=\"p\" data-name=\"{}\">{name}</td>\
              <td class=\"c\"><span class=\"mark {}\">{} {}</span></td><td class=\"t\">{event_type}</td><td class=\"w\">\
-             <details><summary{}>{}</summary>\n<dl class=\"fields\">",
+             <details><summary{}>{}</summary>",
             check.name(),
             if format == Format::Ccel { "" } else { "PCR" },
             style(check),
@@ -104,40 +104,42 @@ impl Page<'_, '_> {
             if summary.is_malformed() { " class=\"malformed\"" } else { "" },
             Html(&summary),
         )?;
-        if let Ok(decoded) = event.decode() {
-            decoded.details(&mut |detail| {
-                let depth = detail.depth.min(3);
-                writeln!(
-                    out,
-                    "<div class=\"d{depth}\"><dt>{}</dt><dd>{}</dd></div>",
-                    Html(detail.name),
-                    Html(detail.value)
-                )
-            })?;
-        }
-        if let Some(rule) = check.rule() {
-            writeln!(out, "<div><dt>proven by</dt><dd>{}</dd></div>", rule.name())?;
-        }
-        for (algorithm, digest) in event.digests() {
-            writeln!(
-                out,
-                "<div data-bank=\"{algorithm}\"><dt>{algorithm}</dt><dd class=\"digest\">{}</dd></div>",
-                Hex(digest)
-            )?;
-        }
-        let (data, at) = (event.data(), event.data_offset());
-        writeln!(out, "<div><dt>data</dt><dd>{} bytes, at {at:#x} of the log</dd></div></dl>", data.len())?;
-        let dumped = data.get(..MOST_DUMPED).unwrap_or(data);
-        if !dumped.is_empty() {
-            write!(out, "<pre>")?;
-            write_dump(out, dumped)?;
-            out.write_str("</pre>")?;
-        }
-        if let Some(more @ 1..) = data.len().checked_sub(MOST_DUMPED) {
-            write!(out, "<p class=\"malformed\">{more} more bytes are not shown here.</p>")?;
-        }
+        fields(out, event)?;
         out.write_str("</details></td></tr>\n")
     }
+}
+
+/// Everything of an event: what is decoded, the digests, the bytes.
+pub(crate) fn fields(out: &mut dyn Write, event: &Event<'_>) -> fmt::Result {
+    out.write_str("<dl class=\"fields\">")?;
+    if let Ok(decoded) = event.decode() {
+        decoded.details(&mut |detail| {
+            let depth = detail.depth.min(3);
+            writeln!(out, "<div class=\"d{depth}\"><dt>{}</dt><dd>{}</dd></div>", Html(detail.name), Html(detail.value))
+        })?;
+    }
+    if let Some(rule) = event.payload_check().rule() {
+        writeln!(out, "<div><dt>proven by</dt><dd>{}</dd></div>", rule.name())?;
+    }
+    for (algorithm, digest) in event.digests() {
+        writeln!(
+            out,
+            "<div data-bank=\"{algorithm}\"><dt>{algorithm}</dt><dd class=\"digest\">{}</dd></div>",
+            Hex(digest)
+        )?;
+    }
+    let (data, at) = (event.data(), event.data_offset());
+    writeln!(out, "<div><dt>data</dt><dd>{} bytes, at {at:#x} of the log</dd></div></dl>", data.len())?;
+    let dumped = data.get(..MOST_DUMPED).unwrap_or(data);
+    if !dumped.is_empty() {
+        write!(out, "<pre>")?;
+        write_dump(out, dumped)?;
+        out.write_str("</pre>")?;
+    }
+    if let Some(more @ 1..) = data.len().checked_sub(MOST_DUMPED) {
+        write!(out, "<p class=\"malformed\">{more} more bytes are not shown here.</p>")?;
+    }
+    Ok(())
 }
 
 fn write_dump(out: &mut dyn Write, data: &[u8]) -> fmt::Result {

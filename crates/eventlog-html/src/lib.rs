@@ -1,4 +1,4 @@
-//! A TCG event log and its replay as one page for a browser.
+//! A TCG event log and its replay, or what differs between two, as one page for a browser.
 //!
 //! The page is complete in itself: it loads nothing, its policy (`Content-Security-Policy`) allows only its own style and
 //! script, each by its hash, and every string of the log is escaped. Without a script everything is there; with it, events
@@ -22,6 +22,7 @@
 //! # Ok::<(), nitrotpm_eventlog::LogError>(())
 //! ```
 
+mod diff;
 mod escape;
 mod events;
 mod page;
@@ -29,4 +30,5 @@ mod registers;
 #[cfg(test)]
 mod tests;
 
+pub use diff::DiffPage;
 pub use page::Page;

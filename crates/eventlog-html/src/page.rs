@@ -91,20 +91,8 @@ impl<'p, 'a> Page<'p, 'a> {
     /// # Errors
     /// What `out` gives.
     pub fn write(&self, out: &mut dyn Write) -> fmt::Result {
-        let title = Html(self.title);
-        write!(
-            out,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src '{}'; \
-             style-src '{}'; base-uri 'none'; form-action 'none'\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta name=\"referrer\" content=\"no-referrer\">\n\
-             <title>{title} - event log</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
-             <h1>Event log {title}</h1>\n",
-            integrity(SCRIPT),
-            integrity(STYLE),
-        )?;
+        let title = self.title;
+        begin(out, format_args!("{title} - event log"), format_args!("Event log {title}"), Some(SCRIPT))?;
         self.facts(out)?;
         self.registers(out)?;
         self.events(out)?;
@@ -183,7 +171,29 @@ impl<'p, 'a> Page<'p, 'a> {
     }
 }
 
-fn fact(out: &mut dyn Write, class: &str, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
+/// Writes a page's head and its heading. Its policy allows the page's style, and `script` where there is one.
+pub(crate) fn begin(
+    out: &mut dyn Write,
+    title: fmt::Arguments<'_>,
+    heading: fmt::Arguments<'_>,
+    script: Option<&str>,
+) -> fmt::Result {
+    let scripts = script.map(|script| format!("script-src '{}'; ", integrity(script))).unwrap_or_default();
+    let (title, heading) = (Html(title), Html(heading));
+    write!(
+        out,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; {scripts}style-src '{}'; \
+         base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{heading}</h1>\n",
+        integrity(STYLE),
+    )
+}
+
+pub(crate) fn fact(out: &mut dyn Write, class: &str, name: &str, value: fmt::Arguments<'_>) -> fmt::Result {
     writeln!(out, "<div class=\"{class}\"><dt>{name}</dt><dd>{}</dd></div>", Html(value))
 }
 

@@ -45,11 +45,11 @@ impl Page<'_, '_> {
         let is_ccel = self.log.format() == Format::Ccel;
         write!(
             out,
-            "<table id=\"pcrs\">\n<thead><tr><th>{}</th><th>{}</th><th class=\"number\">extends</th><th>value</th>{}</tr>\
+            "<table id=\"pcrs\">\n<thead><tr><th scope=\"col\">{}</th><th scope=\"col\">{}</th><th scope=\"col\" class=\"number\">extends</th><th scope=\"col\">value</th>{}</tr>\
              </thead>\n",
             if is_ccel { "register" } else { "PCR" },
             if is_ccel { "" } else { "records" },
-            if self.expected.is_some() { "<th>expected</th>" } else { "" },
+            if self.expected.is_some() { "<th scope=\"col\">expected</th>" } else { "" },
         )?;
         replayed.banks().iter().try_for_each(|bank| self.bank(out, bank))?;
         out.write_str("</table>\n")

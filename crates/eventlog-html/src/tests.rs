@@ -15,7 +15,7 @@ use nitrotpm_eventlog::writer::{LogBuilder, uefi_variable};
 use nitrotpm_eventlog::{EventLog, EventType, Guid, LogError, ParseOptions, is_hidden};
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues, reset_value};
 
-use crate::Page;
+use crate::{DiffPage, Page};
 
 fn parse(bytes: &[u8]) -> EventLog<'_> {
     EventLog::parse(bytes, &ParseOptions::default()).unwrap()
@@ -99,6 +99,33 @@ fn l8_what_a_log_says_is_text_and_nothing_else() {
     assert!(html.chars().all(|character| character == '\n' || !is_hidden(character)));
 }
 
+/// A real log with one byte changed, all over: whatever still parses gives a page of the same make.
+#[test]
+fn l8_a_log_with_a_changed_byte_gives_a_whole_page() {
+    const KNOWN: [&str; 38] = [
+        "!doctype", "a", "body", "br", "button", "dd", "details", "div", "dl", "dt", "em", "fieldset", "footer", "h1",
+        "h2", "head", "html", "input", "label", "li", "meta", "option", "p", "pre", "script", "select", "span",
+        "strong", "style", "summary", "table", "tbody", "td", "th", "thead", "title", "tr", "ul",
+    ];
+    let honest = include_bytes!("../../../fixtures/boot/secure-boot-on/eventlog.bin");
+    let mut pages = 0;
+    for at in (0..honest.len()).step_by(199) {
+        let mut bytes = honest.to_vec();
+        // What HTML, a terminal and UTF-8 give a meaning.
+        bytes[at] = [b'<', b'"', b'&', 0x1B, 0xFF, 0][at % 6];
+        let Ok(log) = EventLog::parse(&bytes, &ParseOptions::default()) else { continue };
+        let html = match log.replay_all() {
+            Ok(replayed) => Page::new("", &bytes, &log).with_replay(&replayed).to_html(),
+            Err(error) => Page::new("", &bytes, &log).without_replay(&error).to_html(),
+        };
+        let found = elements(&html);
+        assert!(found.iter().all(|name| KNOWN.contains(&name.as_str())), "byte {at}: {found:?}");
+        assert!(html.chars().all(|character| character == '\n' || !is_hidden(character)), "byte {at}");
+        pages += 1;
+    }
+    assert!(pages > 45, "{pages} pages");
+}
+
 #[test]
 fn the_policy_names_the_pages_own_script_and_style() {
     let html = page(&boot().finish().unwrap());
@@ -166,6 +193,26 @@ fn a_log_that_cannot_be_replayed_or_is_shown_in_part_says_so() {
             || html.contains("1 of the log's 7 events")
     );
     assert_eq!(html.matches("<tr id=").count(), 1);
+}
+
+#[test]
+fn two_logs_are_compared_on_a_page_without_a_script() {
+    let hostile = "<script>alert(1)</script>\u{202e}";
+    let (before, after) = (boot().finish().unwrap(), boot_with("SecureBoot", hostile).finish().unwrap());
+    let (before, after) = (parse(&before), parse(&after));
+    let html = DiffPage::new(hostile, "b", &before.diff(&after).unwrap()).to_html();
+    let found = elements(&html);
+    assert!(!found.contains(&"script".to_owned()) && !html.contains("script-src"));
+    assert_eq!(found.iter().filter(|name| *name == "details").count(), 2);
+    assert!(html.contains("<strong>2 differences.</strong>"), "{html}");
+    assert!(
+        html.contains("the action &quot;&lt;script&gt;alert(1)&lt;/script&gt;\\u{202e}&quot; is measured and was not")
+    );
+    assert!(html.chars().all(|character| character == '\n' || !is_hidden(character)));
+
+    let html = DiffPage::new("a", "b", &before.diff(&before).unwrap()).to_html();
+    elements(&html);
+    assert!(html.contains("The same measurements."));
 }
 
 /// Counts what is written and keeps nothing.

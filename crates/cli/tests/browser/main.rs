@@ -1,4 +1,4 @@
-//! `nitrotpm eventlog show --format html` in a real browser: it is searched and filtered, and nothing in a log runs.
+//! The pages of `nitrotpm eventlog` in a real browser: it is searched and filtered, and nothing in a log runs.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
@@ -230,6 +230,36 @@ fn a_mismatch_is_told_with_the_event_that_explains_it() {
     browser.value("new Promise(done => setTimeout(done, 50))");
     assert_eq!(browser.value("document.querySelector('details[open]').closest('tr').id"), "e36");
     assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
+#[test]
+#[cfg_attr(not(chromium), ignore = "chromium is not in the path: apt-get install chromium")]
+fn two_boots_are_compared_on_a_page() {
+    let output = Command::new(env!("CARGO_BIN_EXE_nitrotpm"))
+        .args(["eventlog", "diff", "--format", "html"])
+        .args(["secure-boot-off/eventlog.bin", "tampered-command-line/eventlog.bin"].map(fixture))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = Page::holding(&output.stdout);
+    let mut browser = Browser::start();
+    for width in [360, 1400] {
+        let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500 });
+        browser.ask("Emulation.setDeviceMetricsOverride", size);
+        browser.open(&page.address(""));
+        let rows =
+            "[...document.querySelectorAll('#diff tbody tr')].map(row => row.querySelector('td.mark').innerText)";
+        assert_eq!(browser.value(rows), json!(["kernel-command-line", "kernel-command-line", "boot-image"]));
+        let verdict = browser.value("document.querySelector('.verdict').innerText");
+        assert_eq!(verdict, "3 differences. The most likely cause of the others stands first.");
+        browser.click("#diff details:first-of-type summary");
+        let digest = browser
+            .value("[...document.querySelectorAll('#diff .digest')].find(part => part.checkVisibility()).innerText");
+        assert_eq!(digest.as_str().unwrap().len(), 40);
+        let overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        assert_eq!(browser.value(overflow), 0, "{width}");
+        assert_eq!(browser.complaints(), Vec::<String>::new());
+    }
 }
 
 #[test]

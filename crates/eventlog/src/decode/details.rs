@@ -185,6 +185,13 @@ fn of_locator(each: Each<'_>, name: &str, locator: &Locator<'_>) -> fmt::Result 
             Ok(path) => part(each, name, format_args!("{path}")),
             Err(_) => bytes(each, 0, name, locator.data),
         },
+        3 => match locator.data.split_first_chunk::<16>() {
+            Some((guid, variable)) => {
+                let variable = Text::utf16(variable.strip_suffix(&[0, 0]).unwrap_or(variable));
+                part(each, name, format_args!("the variable {variable} of {}", Guid::from_bytes(*guid)))
+            }
+            None => bytes(each, 0, name, locator.data),
+        },
         _ => bytes(each, 0, name, locator.data),
     }
 }

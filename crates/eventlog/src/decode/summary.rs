@@ -191,8 +191,14 @@ fn lists_in_words(f: &mut Formatter<'_>, lists: &SignatureLists<'_>) -> fmt::Res
         more => write!(f, ", {more} entries")?,
     }
     let subjects = || lists.entries().filter_map(|entry| entry.certificate_subject());
+    let others = lists.entries().any(|entry| entry.certificate_subject().is_none());
     for (position, subject) in subjects().take(MOST_NAMED).enumerate() {
-        write!(f, "{}\"{subject}\"", if position == 0 { ": " } else { ", " })?;
+        let before = match (position, others) {
+            (0, true) => ", among them ",
+            (0, false) => ": ",
+            _ => ", ",
+        };
+        write!(f, "{before}\"{subject}\"")?;
     }
     if subjects().nth(MOST_NAMED).is_some() { f.write_str(", …") } else { Ok(()) }
 }

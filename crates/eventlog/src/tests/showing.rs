@@ -106,6 +106,38 @@ fn parts_of_variables_and_lists_are_told() {
     );
 }
 
+/// The locators of SP 800-155 events: a URI, a device path, a variable, or the data itself.
+#[test]
+fn where_reference_measurements_are_is_told() {
+    let variable = [OTHER.to_bytes().as_slice(), &utf16("RIM")].concat();
+    for (kind, data, told) in [
+        (1_u32, b"https://example.invalid/rim".as_slice(), "https://example.invalid/rim"),
+        (2, &[1, 1, 6, 0, 0, 2], "Pci(0x2,0x0)"),
+        (2, &[1, 1, 9, 0], "01010900"),
+        (3, &variable, "the variable RIM of 00112233-4455-6677-8899-aabbccddeeff"),
+        (3, &[7; 3], "070707"),
+        (0, &[1, 2], "0102"),
+    ] {
+        let texts = [0_u8; 4];
+        let length = u32::try_from(data.len()).unwrap().to_le_bytes();
+        let event = [
+            b"SP800-155 Event3".as_slice(),
+            &7_u32.to_le_bytes(),
+            &[0; 16],
+            &texts,
+            &8_u32.to_le_bytes(),
+            &[0],
+            &kind.to_le_bytes(),
+            &length,
+            data,
+            &[0; 8],
+        ]
+        .concat();
+        let (_, parts) = shown(0, EventType::NO_ACTION, b"", &event);
+        assert!(parts.contains(&format!("reference measurements: {told}")), "{parts:?}");
+    }
+}
+
 #[test]
 fn a_script_is_told_line_by_line_and_escaped() {
     let script = b"grub_cmd: menuentry x {\n  linux \x1b[2J\n}\0";
