@@ -3,7 +3,10 @@
 mod args;
 mod commands;
 mod exit;
+mod images;
 mod input;
+mod policy_args;
+mod references;
 mod text;
 
 use std::ffi::OsString;
@@ -75,8 +78,13 @@ impl Command {
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
             Self::Evidence(EvidenceCommand::Pack(_))
-            | Self::Policy(PolicyCommand::New(_))
             | Self::Enrol(_)
+            | Self::Policy(
+                PolicyCommand::New { .. }
+                | PolicyCommand::Merge { .. }
+                | PolicyCommand::Export(_)
+                | PolicyCommand::Import(_),
+            )
             | Self::Completions { .. }
             | Self::Man { .. } => Format::Text,
         }
