@@ -12,6 +12,7 @@ mod chain_cache;
 mod corpus;
 mod document_corpus;
 mod emulator;
+mod emulator_evidence;
 mod eventlog_cel;
 mod eventlog_claims;
 mod eventlog_corpus;

@@ -67,6 +67,8 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         PolicyError::CODES,
         PredictError::CODES,
         UefiError::CODES,
+        nitrotpm_explain::ReferenceError::CODES,
+        nitrotpm_reference_values::ReferenceValueError::CODES,
         REFUSAL_CODES,
         WARNING_CODES,
         nitrotpm_credential::EnrolmentError::CODES,

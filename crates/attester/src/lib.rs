@@ -33,4 +33,4 @@ pub use evidence::Evidence;
 pub use key_file::{KeyAlgorithm, StoredKey};
 pub use nsm::DocumentRequest;
 pub use selection::{all_but_sha1, parse_selection};
-pub use tpm::{Capabilities, PcrReading, Quote, Tpm};
+pub use tpm::{Capabilities, NvIndex, NvPassword, PcrReading, Quote, Tpm};

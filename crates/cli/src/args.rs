@@ -9,6 +9,8 @@ use nitrotpm_freshness::NonceExpectation;
 
 use crate::exit::Failure;
 use crate::input::{At, NonceHex, PcrList, TypeName};
+pub(crate) use crate::policy_args::PolicyCommand;
+use crate::references::{NamedFile, ReferenceFiles};
 
 /// Verifies, inspects and explains what a NitroTPM instance says about its boot.
 #[derive(Debug, Parser)]
@@ -36,6 +38,8 @@ pub(crate) enum Command {
 Examples:
   nitrotpm verify evidence.json --policy web.toml --nonce 8f4e…
   nitrotpm verify *.json --policy web.toml --no-nonce --at 2026-02-03T11:00:00Z --format json
+  nitrotpm verify evidence.json --policy web.toml --nonce 8f4e… --reference web-42=web-42.prediction.json \
+    --superseded web-41=web-41.prediction.json
 
 A document is trusted by its chain to AWS's root. A quote is trusted where its key is given with --trust-ak or
 --enrolment, or where the document of the same evidence carries the key and has the same PCRs.")]
@@ -79,8 +83,10 @@ Examples:
         #[arg(long, value_name = "FILE")]
         event_log: PathBuf,
         /// A known good event log, a prediction (predict --format json), or PCRs: {\"sha384\": {\"4\": \"HEX\"}}
-        #[arg(long, value_name = "FILE")]
-        expect: PathBuf,
+        #[arg(long, value_name = "[NAME=]FILE")]
+        expect: NamedFile,
+        #[command(flatten)]
+        known: ReferenceFiles,
         #[command(flatten)]
         format: FormatArg,
     },
@@ -186,6 +192,8 @@ pub(crate) struct VerifyArgs {
     /// Rely on the SHA-1 bank, and on signatures over SHA-1
     #[arg(long)]
     pub(crate) allow_sha1: bool,
+    #[command(flatten)]
+    pub(crate) known: ReferenceFiles,
     #[command(flatten)]
     pub(crate) format: FormatArg,
 }
@@ -319,7 +327,7 @@ pub(crate) enum ShowFormat {
 #[derive(Debug, Args)]
 pub(crate) struct BootArgs {
     /// The images in the order in which they are loaded (repeat the flag)
-    #[arg(long = "image", value_name = "FILE", required = true)]
+    #[arg(long = "image", value_name = "FILE")]
     pub(crate) images: Vec<PathBuf>,
     /// The platform key: EFI signature list, .auth, efivarfs dump, or certificate; with it Secure Boot is on
     #[arg(long, value_name = "FILE")]
@@ -369,21 +377,6 @@ pub(crate) enum PredictFormat {
     Json,
     /// What AWS's tool prints: PCR 4, 7 and 12
     Aws,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ReferenceArgs {
-    #[command(flatten)]
-    pub(crate) boot: BootArgs,
-    /// The image's name in the policy
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: String,
-    /// The PCRs that identify the image (repeat the flag); 4 and 12, and 7 with Secure Boot, where none is named
-    #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u8).range(0..24))]
-    pub(crate) pcrs: Vec<u8>,
-    /// Write a policy though it proves less than it seems to
-    #[arg(long)]
-    pub(crate) accept_danger: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -464,32 +457,6 @@ pub(crate) struct PackArgs {
     /// Where the bundle goes; - is standard output
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Make a policy from an image
-    #[command(after_help = "Example:\n  nitrotpm policy new --name web-41 --image web.efi > web.toml")]
-    New(ReferenceArgs),
-    /// Write the AWS KMS key policy that only this image satisfies
-    #[command(after_help = "\
-Example:
-  nitrotpm policy kms --name web-41 --image web.efi --principal arn:aws:iam::111122223333:role/Web")]
-    Kms {
-        #[command(flatten)]
-        reference: ReferenceArgs,
-        /// The ARN of the role that may use the key: PCRs prove code, not tenant
-        #[arg(long, value_name = "ARN")]
-        principal: String,
-    },
-    /// Say what in a policy is dangerous or useless
-    #[command(after_help = "Example:\n  nitrotpm policy lint web.toml")]
-    Lint {
-        /// The policy; - is standard input
-        file: PathBuf,
-        #[command(flatten)]
-        format: FormatArg,
-    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,9 +4,10 @@ mod document;
 mod enrol;
 mod eventlog;
 mod evidence;
+mod exchange;
 mod explain;
 mod policy;
-mod predict;
+pub(crate) mod predict;
 mod quote;
 mod shell;
 mod verify;
@@ -24,7 +25,9 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::Enrol(command) => enrol::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::Predict(args) => predict::run(&args),
-        Command::Explain { event_log, expect, format } => explain::run(&event_log, &expect, format.format),
+        Command::Explain { event_log, expect, known, format } => {
+            explain::run(&event_log, &expect, &known, format.format)
+        }
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { dir } => shell::man(&dir),
     }

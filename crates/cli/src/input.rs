@@ -70,7 +70,7 @@ pub(crate) fn clock(at: Option<At>) -> Clock {
 
 /// An instant given as RFC 3339 text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At(UnixTime);
+pub(crate) struct At(pub(crate) UnixTime);
 
 impl FromStr for At {
     type Err = String;

@@ -3,7 +3,10 @@
 mod args;
 mod commands;
 mod exit;
+mod images;
 mod input;
+mod policy_args;
+mod references;
 mod text;
 
 use std::ffi::OsString;
@@ -63,6 +66,7 @@ impl Command {
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
+            Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
             Self::EventLog(EventLogCommand::Show(ShowArgs { format, .. }) | EventLogCommand::Diff { format, .. }) => {
                 if *format == ShowFormat::Json {
                     Format::Json
@@ -70,13 +74,17 @@ impl Command {
                     Format::Text
                 }
             }
-            Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
             Self::Evidence(EvidenceCommand::Pack(_))
-            | Self::Policy(PolicyCommand::New(_))
             | Self::Enrol(_)
+            | Self::Policy(
+                PolicyCommand::New { .. }
+                | PolicyCommand::Merge { .. }
+                | PolicyCommand::Export(_)
+                | PolicyCommand::Import(_),
+            )
             | Self::Completions { .. }
             | Self::Man { .. } => Format::Text,
         }

@@ -190,14 +190,19 @@ impl Device {
 
     /// The public area that swtpm has of an index; `None` where it has none.
     pub(crate) fn native_public(&mut self, handle: u32) -> Result<Option<NvPublic>, EmulatorError> {
+        if let Some(known) = self.publics.get(&handle) {
+            return Ok(known.clone());
+        }
         let doing = "read the public area of an NV index";
         let read =
             self.backend.query(doing, cc::NV_READ_PUBLIC, &[handle], &[], |reader| NvPublic::parse(reader.sized()?));
-        match read {
-            Ok(public) => Ok(Some(public)),
-            Err(EmulatorError::Tpm { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let public = match read {
+            Ok(public) => Some(public),
+            Err(EmulatorError::Tpm { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.publics.insert(handle, public.clone());
+        Ok(public)
     }
 
     /// The public area that clients see of an index.
@@ -300,6 +305,10 @@ impl Device {
             }
         }
         let command = wire::command(code, handles, &authorizations, parameters)?;
+        if !matches!(code, cc::NV_READ | cc::NV_READ_PUBLIC) {
+            // It may define, undefine or lock an index, or make it written.
+            self.publics.clear();
+        }
         let mut answer = self.backend.transact(&command)?;
         // The first use of an authorization value after a start is often answered "retry". The vendor command's client
         // does not.

@@ -1,13 +1,13 @@
 //! The device that clients talk to: one command at a time, each of them answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::Backend;
 use crate::boot_log::{self, BootLogReport};
 use crate::documents::Documents;
-use crate::overlay::Overlay;
+use crate::overlay::{NvPublic, Overlay};
 use crate::sessions::Sessions;
 use crate::state::StateDir;
 use crate::swtpm::control;
@@ -86,6 +86,8 @@ pub(crate) struct Device {
     /// What the firmware of this machine measures at each start.
     boot_log: Option<Vec<u8>>,
     pub(crate) boot_log_report: Option<BootLogReport>,
+    /// Public areas that swtpm has told while this command is executed; nothing of it outlives a change.
+    pub(crate) publics: BTreeMap<u32, Option<NvPublic>>,
     /// swtpm's response to the last command that was signed for a client.
     pub(crate) last_response: Vec<u8>,
     /// A client of the control channel has shut the TPM down.
@@ -112,6 +114,7 @@ impl Device {
             faults,
             boot_log,
             boot_log_report: None,
+            publics: BTreeMap::new(),
             last_response: Vec::new(),
             shut_down: false,
         };
@@ -134,6 +137,7 @@ impl Device {
     }
 
     fn dispatch(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Stop> {
+        self.publics.clear();
         // Anything else would bring the channel to swtpm out of step.
         let (_, code) = command_header(bytes).map_err(|Malformed| Stop::Code(rc::COMMAND_SIZE))?;
         let command = self.backend.shape(code).and_then(|shape| Command::parse(bytes, shape.handles).ok());

@@ -131,6 +131,7 @@ impl Device {
     /// Removes what swtpm has no placeholder for: an index undefined by TPM2_Clear, or half defined when the emulator was
     /// killed.
     pub(crate) fn reconcile(&mut self) -> Result<(), EmulatorError> {
+        self.publics.clear();
         for handle in self.overlay.handles() {
             let placeholder = self.native_public(handle)?.is_some_and(|public| public.size == PLACEHOLDER);
             if !placeholder {

@@ -10,12 +10,15 @@ mod support;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitrotpm_emulator::{EmulatorError, NitroTpm};
+use rustix::process::{Pid, Signal, kill_process};
 use support::*;
 
 const GET_RANDOM: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 8];
@@ -50,7 +53,8 @@ const EINVAL: i32 = 22;
 const E2BIG: i32 = 7;
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn the_file_behaves_as_the_kernels_device() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");
@@ -91,7 +95,8 @@ fn the_file_behaves_as_the_kernels_device() {
 }
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn an_open_file_does_not_keep_the_tpm() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");
@@ -109,7 +114,8 @@ fn an_open_file_does_not_keep_the_tpm() {
 }
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     let places = tempfile::tempdir().unwrap();
     let state = places.path().join("state");
@@ -139,8 +145,57 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     assert!(!unix.exists() && !unix.with_extension("ctrl").exists() && fs::symlink_metadata(&pty).is_err());
 }
 
+/// Nobody's user and group, who may mount by fusermount3 alone.
+const NOBODY: u32 = 65534;
+
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fusermount), ignore = "this machine cannot mount FUSE without being root: fusermount3 is wanted")]
+fn a_user_who_is_not_root_has_the_file_too() {
+    let places = tempfile::tempdir().unwrap();
+    let open_to_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    open_to_all(places.path());
+    // The program may lie where only root looks.
+    let program = places.path().join("nitrotpm-emulator");
+    fs::copy(env!("CARGO_BIN_EXE_nitrotpm-emulator"), &program).unwrap();
+    open_to_all(&program);
+    let (state, fuse) = (places.path().join("state"), places.path().join("tpm0"));
+    let as_nobody = |program: &Path| {
+        // Whoever is not root is that already.
+        if !rustix::process::geteuid().is_root() {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        let id = NOBODY.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(program);
+        command
+    };
+    for _ in 0..2 {
+        let mut command = as_nobody(&program);
+        command.args(["run", "--state"]).arg(&state).arg("--fuse").arg(&fuse).env("HOME", places.path());
+        let (program, _) = Program::spawn(command, &state);
+        // Its user opens it as any program would; root, and others, are not let in by FUSE.
+        let mut reader = as_nobody(Path::new("/bin/sh"));
+        reader.args(["-c", "exec 3<>\"$1\"; printf '%b' \"$2\" >&3; od -An -tx1 -N20 <&3", "sh"]).arg(&fuse);
+        let command: String = GET_RANDOM.iter().map(|byte| format!("\\0{byte:03o}")).collect();
+        let output = reader.arg(command).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(answer.trim().starts_with("80 01 00 00 00 14 00 00 00 00"), "{answer} {error}");
+        // Killed: the next one of the same user clears up the mount.
+        drop(program);
+    }
+    let mut last = as_nobody(&program);
+    last.args(["run", "--state"]).arg(&state).arg("--fuse").arg(&fuse);
+    let (mut program, _) = Program::spawn(last, &state);
+    kill_process(Pid::from_raw(program.0.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(program.0.wait().unwrap().code(), Some(0));
+    assert!(!fs::read_to_string("/proc/mounts").unwrap().contains(fuse.to_str().unwrap()));
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn a_place_in_use_is_not_taken() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");

@@ -45,7 +45,7 @@ pub use error::{Danger, PredictError, Refusal};
 pub use event::PredictedEvent;
 pub use loader_entry::LinuxEntry;
 pub use nitrotpm_eventlog::EventType;
-pub use output::{Caution, KMS_ACTIONS, ReferenceImage, kms_policy, policy_toml};
+pub use output::{Caution, ReferenceImage};
 pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};
 pub use shim::{GrubMeasurement, ShimDefaults, ShimState};

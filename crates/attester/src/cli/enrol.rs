@@ -6,7 +6,7 @@ use clap::Subcommand;
 use nitrotpm_attester::AttesterError;
 use nitrotpm_credential::{CandidateKey, Challenge, EnrolmentRequest};
 
-use super::keys::read_key;
+use super::keys::KeyName;
 use super::{EndorsementKeyType, TpmArguments, files};
 
 /// The instance's two of four steps: it requests, the verifier challenges (`nitrotpm enrol challenge`), it activates, the
@@ -15,9 +15,9 @@ use super::{EndorsementKeyType, TpmArguments, files};
 pub(super) enum EnrolCommand {
     /// Ask for a key to be enrolled
     Request {
-        /// The key file, made with `key create`
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// The key file, made with `key create`, or the handle of a key in the TPM
+        #[arg(long, value_name = "FILE|HANDLE")]
+        key: KeyName,
         /// Which endorsement key; the verifier fetches the same type
         #[arg(long, value_enum, default_value = "rsa2048")]
         ek: EndorsementKeyType,
@@ -27,9 +27,9 @@ pub(super) enum EnrolCommand {
     },
     /// Have the TPM open the challenge
     Activate {
-        /// The key file that was requested
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
+        /// The key that was requested
+        #[arg(long, value_name = "FILE|HANDLE")]
+        key: KeyName,
         /// The challenge
         #[arg(long, value_name = "FILE")]
         challenge: PathBuf,
@@ -43,12 +43,12 @@ impl EnrolCommand {
     pub(super) fn run(self, tpm: &TpmArguments) -> Result<String, AttesterError> {
         match self {
             Self::Request { key, ek, out } => {
-                let candidate = CandidateKey::from_public(read_key(&key)?.public().clone())?;
+                let candidate = CandidateKey::from_public(key.read(tpm)?.public().clone())?;
                 let endorsement_key = tpm.open()?.endorsement_key(ek.into())?;
                 files::write(&out, EnrolmentRequest::new(endorsement_key, candidate).to_json()?.as_bytes())?;
             }
             Self::Activate { key, challenge, out } => {
-                let key = read_key(&key)?;
+                let key = key.read(tpm)?;
                 let challenge = Challenge::from_json(&files::read_text(&challenge)?)?;
                 let answer = tpm.open()?.activate(&key, &challenge)?;
                 files::write_new(&out, answer.to_json()?.as_bytes())?;

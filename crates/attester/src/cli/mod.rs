@@ -6,6 +6,7 @@ mod evidence;
 mod files;
 mod keys;
 mod look;
+mod nv;
 mod recipient;
 
 use std::path::PathBuf;
@@ -74,6 +75,11 @@ enum Command {
     /// Read, extend and measure into PCRs
     #[command(subcommand)]
     Pcr(look::PcrCommand),
+    /// Look at NV indices, make and remove them
+    #[command(subcommand)]
+    Nv(nv::NvCommand),
+    /// Clear the TPM
+    Clear(nv::ClearArguments),
     /// Show what the TPM is and can do
     Capabilities(look::FormatArguments),
     /// Print random bytes of the TPM in hexadecimal
@@ -124,10 +130,17 @@ impl Command {
             Self::Collect(arguments) => arguments.run(tpm),
             Self::Enrol(command) => command.run(tpm),
             Self::Pcr(command) => command.run(tpm),
+            Self::Nv(command) => command.run(tpm),
+            Self::Clear(arguments) => arguments.run(tpm),
             Self::Capabilities(arguments) => look::capabilities(tpm, &arguments),
             Self::Random { count } => Ok(format!("{}\n", hex::encode(tpm.open()?.random(count.into())?))),
         }
     }
+}
+
+fn parse_handle(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix("0x").ok_or("a handle is written in hexadecimal, as in 0x81010001")?;
+    u32::from_str_radix(digits, 16).map_err(|_| "a handle is written in hexadecimal, as in 0x81010001".to_owned())
 }
 
 /// [`KeyAlgorithm`] on the command line.

@@ -6,12 +6,12 @@ use tss_esapi::constants::SessionType;
 use tss_esapi::handles::{AuthHandle, KeyHandle, SessionHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
-use tss_esapi::structures::{Digest, EncryptedSecret, IdObject, Nonce, Private, SymmetricDefinition};
+use tss_esapi::structures::{Digest, EncryptedSecret, IdObject, Nonce, Private as TssPrivate, SymmetricDefinition};
 use zeroize::Zeroizing;
 
 use super::response::{Failed as _, INTEGRITY, Response, failure};
 use super::{Tpm, from_tss, patiently, to_tss};
-use crate::key_file::parent_template;
+use crate::key_file::{Private, parent_template};
 use crate::{AttesterError, KeyAlgorithm, StoredKey};
 
 impl Tpm {
@@ -31,7 +31,7 @@ impl Tpm {
                     })
                     .failed(COMMAND)?;
                 let public = from_tss(&created.out_public, COMMAND)?;
-                Ok(StoredKey { public, private: created.out_private.value().to_vec() })
+                Ok(StoredKey { public, private: Private::Wrapped(created.out_private.value().to_vec()) })
             })
         })
     }
@@ -43,8 +43,11 @@ impl Tpm {
         use_it: impl FnOnce(&mut Self, KeyHandle) -> Result<T, AttesterError>,
     ) -> Result<T, AttesterError> {
         const COMMAND: &str = "TPM2_Load";
+        let private = match &key.private {
+            Private::Wrapped(private) => TssPrivate::try_from(private.as_slice()).failed(COMMAND)?,
+            Private::Persistent(handle) => return self.with_persistent(*handle, |tpm, loaded, _| use_it(tpm, loaded)),
+        };
         let public = to_tss(&key.public)?;
-        let private = Private::try_from(key.private.as_slice()).failed(COMMAND)?;
         // The parent goes before the key is used: a TPM without a resource manager has three places.
         let handle = patiently(|| {
             self.with_primary(&parent_template(), |tpm, parent, _| {

@@ -4,7 +4,9 @@
 
 mod capabilities;
 mod keys;
+mod nv;
 mod pcrs;
+mod persistent;
 mod quote;
 mod response;
 
@@ -18,15 +20,16 @@ use tss_esapi::Context;
 use tss_esapi::handles::{AuthHandle, KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{Auth, Public as TssPublic};
+use tss_esapi::structures::Public as TssPublic;
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::{Marshall, UnMarshall};
 
 pub use capabilities::Capabilities;
+pub use nv::{NvIndex, NvPassword};
 pub use pcrs::PcrReading;
 pub use quote::Quote;
 
-use self::response::{Failed as _, failure, unreachable_tpm};
+use self::response::{Failed as _, Response, failure, unreachable_tpm};
 use crate::connection::PATIENCE;
 use crate::{AttesterError, Connection};
 
@@ -67,11 +70,9 @@ impl Tpm {
     /// Sets the password of the endorsement hierarchy, if it has one: endorsement keys and attestation keys need it.
     ///
     /// # Errors
-    /// [`AttesterError::Answer`] for a password of more than 64 bytes.
+    /// [`AttesterError::PasswordLength`].
     pub fn set_endorsement_auth(&mut self, password: &[u8]) -> Result<(), AttesterError> {
-        let wrong = |_| AttesterError::Answer { command: "Esys_TR_SetAuth", detail: "a password has at most 64 bytes" };
-        let auth = Auth::try_from(password).map_err(wrong)?;
-        self.context.tr_set_auth(AuthHandle::Endorsement.into(), auth).map_err(wrong)
+        self.set_auth(AuthHandle::Endorsement.into(), password)
     }
 
     /// `TPM2_GetRandom`: as many bytes as asked for, at most 48 at once on most TPMs, so it asks again.
@@ -129,6 +130,11 @@ impl Tpm {
         unloaded?;
         Ok(value)
     }
+}
+
+/// A password that no TPM takes: the longest is the longest digest.
+const fn too_long(password: &[u8]) -> AttesterError {
+    AttesterError::PasswordLength { length: password.len() }
 }
 
 /// Tries again while somebody else has the TPM or fills it, and gives up after a while.

@@ -218,24 +218,31 @@ fn an_interruption_leaves_nothing_behind() {
 
     // The program, by a signal while the device takes its two seconds.
     tpm.set_faults([Fault::Slow]);
-    let program = Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
-        .args(["--tcti", &tpm.tcti(), "document", "--out", "/dev/null"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // In the emulator the index is there while the command is at work.
-    for _ in 0..400 {
-        if handles_now(&tpm) {
-            break;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for command in ["document", "collect --no-ima-log --event-log /dev/null"] {
+        let program = Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
+            .args(["--tcti", &tpm.tcti()])
+            .args(command.split(' '))
+            .arg("--out")
+            .arg(&out)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // In the emulator the index is there while the command is at work.
+        for _ in 0..400 {
+            if handles_now(&tpm) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
-        thread::sleep(Duration::from_millis(5));
+        assert!(Command::new("kill").arg(program.id().to_string()).status().unwrap().success());
+        let output = program.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("[attester.interrupted]"), "{said}");
+        assert!(!out.exists() && is_clean(&tpm), "{command}");
     }
-    assert!(Command::new("kill").arg(program.id().to_string()).status().unwrap().success());
-    let output = program.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("[attester.interrupted]"), "{said}");
-    assert!(is_clean(&tpm));
 }
 
 /// Whether an index is defined. The emulator serves one command at a time, so this may wait for the slow one.

@@ -1,6 +1,8 @@
 //! The attester against a software TPM: skipped in the open where swtpm is missing.
 
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod enrolment;

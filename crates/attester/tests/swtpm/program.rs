@@ -10,17 +10,21 @@ use tempfile::TempDir;
 
 use crate::software_tpm::SoftwareTpm;
 
-struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
     tcti: String,
 }
 
 impl Bench {
     fn new(software: &SoftwareTpm) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), tcti: software.connection().to_string() }
+        Self::at(software.connection().to_string())
     }
 
-    fn run(&self, line: &str) -> Output {
+    pub(crate) fn at(tcti: String) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), tcti }
+    }
+
+    pub(crate) fn run(&self, line: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
             .current_dir(self.folder.path())
             .env("TCTI", &self.tcti)
@@ -30,14 +34,14 @@ impl Bench {
             .unwrap()
     }
 
-    fn good(&self, line: &str) -> String {
+    pub(crate) fn good(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The exit code and what is said, which must be one line.
-    fn refused(&self, line: &str) -> (i32, String) {
+    pub(crate) fn refused(&self, line: &str) -> (i32, String) {
         let output = self.run(line);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(said.lines().count(), 1, "{said}");
@@ -45,7 +49,7 @@ impl Bench {
         (output.status.code().unwrap(), said)
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 }

@@ -5,6 +5,7 @@ extern crate std;
 mod batch;
 mod ccel;
 mod cel;
+mod cel_cbor;
 mod claims;
 mod decoding;
 mod diffing;

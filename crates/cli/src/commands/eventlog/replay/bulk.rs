@@ -22,6 +22,9 @@ use crate::exit::{Exit, Failure};
 use crate::input::{Shown, read};
 use crate::text::{BAD, Styled, complain};
 
+/// A file by its path, or standard input, and its bytes or why they could not be read.
+type ReadFile = (Option<PathBuf>, Result<Vec<u8>, Failure>);
+
 /// Logs of a portion: as many as fill the lanes.
 const AT_ONCE: usize = 64;
 /// A portion with so many bytes is full.
@@ -240,12 +243,7 @@ impl Job<'_> {
     }
 
     /// Replays what was read and writes down the answers. Returns the batch, emptied.
-    fn replay(
-        &self,
-        files: &[(Option<PathBuf>, Result<Vec<u8>, Failure>)],
-        batch: LogBatch<'static>,
-        written: &mut Written,
-    ) -> LogBatch<'static> {
+    fn replay(&self, files: &[ReadFile], batch: LogBatch<'static>, written: &mut Written) -> LogBatch<'static> {
         let mut batch = batch.reuse();
         let pushed: Vec<_> = files
             .iter()

@@ -50,7 +50,7 @@ impl Paths {
             Ok(List { reader, separator: if null { 0 } else { b'\n' }, name: name.to_owned() })
         };
         let list = list.map(open).transpose()?;
-        Ok(Self { named: named.to_vec().into_iter(), list, folders: Vec::new() })
+        Ok(Self { named: Vec::from(named).into_iter(), list, folders: Vec::new() })
     }
 
     /// A path that was given: a folder is walked, whether the path is a link or not.
