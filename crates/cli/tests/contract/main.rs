@@ -8,6 +8,7 @@
 )]
 
 mod documents;
+mod hostile;
 mod logs_and_quotes;
 mod predictions;
 mod usage;
