@@ -424,7 +424,8 @@ impl<'d, B: DigestBytes> Room<'d, B> {
 ///
 /// The standard library collects into the memory it takes items from where both are laid out alike; were it once not
 /// to, a batch would only allocate anew. A test watches it.
-fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
+#[must_use]
+pub fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
     list.clear();
     list.into_iter().filter_map(|_| None).collect()
 }

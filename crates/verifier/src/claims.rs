@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nitrotpm_eventlog::ima::ConfirmedIma;
 use nitrotpm_eventlog::{ConfirmedLog, SecureBootState};
+use nitrotpm_freshness::Clock;
 use nitrotpm_nitro_document::VerifiedDocument;
 use nitrotpm_pcr::PcrValues;
 use nitrotpm_quote::SignedQuote;
@@ -49,6 +50,17 @@ impl<'r> Claims<'r> {
     #[must_use]
     pub const fn event_log(&self) -> Option<&'r ReplayedLog> {
         self.evidence.log.as_ref()
+    }
+
+    /// The time at which the evidence is judged.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.evidence.authenticated.clock
+    }
+
+    /// The log as it came. Its events are believed where [`ReplayedLog::covered`] says so, and there alone.
+    pub(crate) fn event_log_bytes(&self) -> Option<&'r [u8]> {
+        self.evidence.authenticated.evidence.event_log.as_deref()
     }
 
     /// What the IMA list shows.

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use nitrotpm_digest_lanes::Digest;
 use nitrotpm_eventlog::ima::{AllowList, AllowListError};
+use nitrotpm_freshness::{Clock, UnixTime};
 use nitrotpm_nitro_document::is_instance_id;
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::evidence::{escape, sha256};
+use crate::result::rfc3339;
 use crate::revocations::Revocations;
 
 /// The schema this version reads.
@@ -181,6 +184,39 @@ pub struct Image {
     /// Why the image is no longer accepted. Evidence of it is refused with this text, whatever else matches.
     #[serde(default)]
     pub revoked: Option<String>,
+    /// When the image ceases to be accepted: evidence of it that is judged at this time or later is refused. A rollout
+    /// gives the old image one.
+    #[serde(default, deserialize_with = "optional_time")]
+    pub not_after: Option<UnixTime>,
+    /// The file that has the image's expected events, beside the policy: a prediction or a known good log. The engine
+    /// does not read it; a program that explains refusals does.
+    #[serde(default)]
+    pub reference: Option<String>,
+}
+
+impl Image {
+    /// Why evidence of this image is not accepted at this time, whatever it shows; none where it is.
+    #[must_use]
+    pub fn why_not_accepted(&self, require: &Requirements, clock: Clock) -> Option<String> {
+        if let Some(why) = &self.revoked {
+            return Some(format!("revoked: {why}"));
+        }
+        if let Some(end) = self.not_after.filter(|end| clock.time() >= *end) {
+            return Some(format!("accepted until {}", rfc3339(end)));
+        }
+        let minimum = require.minimum_build.filter(|minimum| self.build < Some(*minimum))?;
+        Some(format!("older than build {minimum}"))
+    }
+}
+
+/// RFC 3339 text, as every other time of this project.
+fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time: jiff::Timestamp = text.parse().map_err(|_| {
+        D::Error::custom(format!("\"{}\" is no time like 2026-12-01T00:00:00Z (RFC 3339)", escape(&text)))
+    })?;
+    let since_epoch = time.as_duration().try_into().map_err(|_| D::Error::custom("the time is before 1970"))?;
+    Ok(Some(UnixTime::since_unix_epoch(since_epoch)))
 }
 
 /// Where reference values come from; shown in the result, since values captured from a machine are only as good as that

@@ -28,7 +28,7 @@ fn uefi_failure(path: &Path, error: &UefiError) -> Failure {
 }
 
 /// Predicts the boot that the flags describe.
-pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
+pub(crate) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
     let variables = variables(args)?;
     let files = args.images.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
     let images = files

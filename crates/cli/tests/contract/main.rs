@@ -7,7 +7,9 @@
     reason = "a test that panics fails, and that is all"
 )]
 
+mod corpus;
 mod documents;
+mod enrolment;
 mod hostile;
 mod logs_and_quotes;
 mod predictions;

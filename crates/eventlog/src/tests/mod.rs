@@ -2,6 +2,7 @@
 
 extern crate std;
 
+mod batch;
 mod ccel;
 mod cel;
 mod cel_cbor;
@@ -15,6 +16,7 @@ mod payload;
 mod properties;
 mod replaying;
 mod secure_boot;
+mod showing;
 
 use alloc::vec::Vec;
 

@@ -3,10 +3,8 @@
 use nitrotpm_digest_lanes::HashAlgorithm;
 use nitrotpm_signature::{Curve, PublicKey};
 use nitrotpm_tpm_wire::{AlgorithmId, EccCurve, ObjectAttributes, Public, PublicParameters, Structure, Symmetric};
-use ring::rand::SecureRandom;
 
-use crate::protect::Protector;
-use crate::{Credential, EndorsementTemplate, EnrolmentError};
+use crate::{EndorsementTemplate, EnrolmentError};
 
 /// An endorsement key: a decryption key that never left its TPM.
 ///
@@ -109,22 +107,16 @@ impl EndorsementKey {
         self.key == other.key
     }
 
-    /// Encrypts `secret` (at most as long as the key's Name hash) so that only the TPM with this key gives it back, and
-    /// only while it holds the object with this Name: `TPM2_MakeCredential` of the TPM 2.0 Library, Part 3.
-    ///
-    /// # Errors
-    /// [`EnrolmentError`]: a secret that is too long, a key that does not encrypt, no randomness.
-    pub fn make_credential(
-        &self,
-        name: &[u8],
-        secret: &[u8],
-        random: &dyn SecureRandom,
-    ) -> Result<Credential, EnrolmentError> {
-        if secret.is_empty() || secret.len() > self.hash.digest_len() {
-            return Err(EnrolmentError::SecretLength { found: secret.len(), limit: self.hash.digest_len() });
-        }
-        let protector = Protector { key: &self.key, hash: self.hash, aes_bits: self.aes_bits };
-        protector.make_credential(name, secret, random)
+    /// The algorithm of the key's Name: never SHA-1.
+    #[must_use]
+    pub const fn name_hash(&self) -> HashAlgorithm {
+        self.hash
+    }
+
+    /// The size of the AES key with which it protects what it is sent, in bits: 128 or 256.
+    #[must_use]
+    pub const fn aes_bits(&self) -> u16 {
+        self.aes_bits
     }
 }
 
