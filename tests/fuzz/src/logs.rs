@@ -7,9 +7,10 @@ use nitrotpm_eventlog::{
     CcelTable, Decoded, DevicePath, EarlyApplications, EventLog, EventType, Format, LoadOption, LogError, ParseOptions,
     ReplayedLog, SignatureLists, SipaEvents, Source, VariableContents,
 };
+use nitrotpm_eventlog_html::Page;
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues, reset_value};
 
-use crate::check::{Choices, bounded, shown};
+use crate::check::{Choices, bounded, shown, shown_in_lines};
 
 /// An error says where, and that place is in the input.
 #[track_caller]
@@ -275,9 +276,20 @@ pub(crate) fn built_log(data: &[u8]) {
             assert_eq!(again.events(), builder.events(), "parsing undoes writing");
             assert_eq!(again.finish().expect("written before"), bytes);
             use_log(&log, &bytes);
+            page(&bytes, &log);
         }
         Err(error) => refused(&error, bytes.len()),
     }
+}
+
+/// The page of a log: its own script and nothing that a log brought along.
+fn page(bytes: &[u8], log: &EventLog<'_>) {
+    let page = match log.replay_all() {
+        Ok(replayed) => Page::new("log", bytes, log).with_replay(&replayed).to_html(),
+        Err(error) => Page::new("log", bytes, log).without_replay(&error).to_html(),
+    };
+    shown_in_lines(&page);
+    assert_eq!(page.matches("<script").count(), 1, "the page's own script");
 }
 
 /// Two logs compared, and one explained by the values of the other.

@@ -10,6 +10,7 @@ mod documents;
 mod logs;
 mod made;
 mod prediction;
+mod references;
 mod seeds;
 mod targets;
 mod tpm;

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use nitrotpm_eventlog::{EventLog, ParseOptions};
 
 use crate::check::part;
-use crate::{documents, logs, made, prediction, tpm, uefi};
+use crate::{documents, logs, made, prediction, references, tpm, uefi};
 
 /// The largest file that is taken.
 const LARGEST: u64 = 96 << 10;
@@ -136,6 +136,10 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     add("uki", prediction::uki_seeds());
     add("pe", vec![nitrotpm_testkit::unified_kernel_image("254", "root=/dev/vda2 ro")]);
     add("authenticode", made::signatures());
+    add("disk", references::disk_seeds());
+    add("corim", references::manifest_seeds());
+    add("pcrlock", references::component_seeds());
+    add("reference", references::reference_seeds());
 
     for target in crate::TARGETS {
         let folder = folder.join(target.name);

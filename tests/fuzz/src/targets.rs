@@ -1,6 +1,6 @@
 //! The list of targets.
 
-use crate::{documents, logs, prediction, tpm, uefi};
+use crate::{documents, logs, prediction, references, tpm, uefi};
 
 /// One parser, or one way through several.
 pub(crate) struct Target {
@@ -42,4 +42,8 @@ pub(crate) const TARGETS: &[Target] = &[
     target("pe", prediction::pe, 16 << 10, 2_000),
     target("authenticode", prediction::authenticode, 8 << 10, 2_000),
     target("uki", prediction::uki, 16 << 10, 1_000),
+    target("disk", references::disk, 128 << 10, 300),
+    target("corim", references::manifest, 4 << 10, 3_000),
+    target("pcrlock", references::component, 4 << 10, 5_000),
+    target("reference", references::reference, 16 << 10, 500),
 ];
