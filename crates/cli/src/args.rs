@@ -189,6 +189,9 @@ pub(crate) struct VerifyArgs {
     /// Trust quotes by the attestation key of this enrolment record (may be repeated)
     #[arg(long = "enrolment", value_name = "FILE")]
     pub(crate) enrolments: Vec<PathBuf>,
+    /// Demand that IMA measured no other files than these: what `sha256sum FILE...` prints, paths as IMA has them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ima_allow_list: Option<PathBuf>,
     /// Rely on the SHA-1 bank, and on signatures over SHA-1
     #[arg(long)]
     pub(crate) allow_sha1: bool,

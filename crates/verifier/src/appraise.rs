@@ -3,6 +3,7 @@
 use nitrotpm_eventlog::SecureBootState;
 
 use crate::claims::Claims;
+use crate::ima;
 use crate::outcome::{Check, Outcome, Reason, Warning};
 use crate::policy::{Image, Policy};
 use crate::result::rfc3339;
@@ -15,11 +16,17 @@ pub const REFUSAL_CODES: &[&str] = &[
     "image.build-too-old",
     "image.expired",
     "image.revoked",
+    "ima_log.missing",
+    "ima_log.not-allowed",
     "instance.not-accepted",
     "instance.unknown",
     "pcr.mismatch",
     "pcr.not-authenticated",
     "quote.missing",
+    "revocations.dbx",
+    "revocations.image",
+    "revocations.not-shown",
+    "revocations.sbat-level",
     "secure_boot.disabled",
     "secure_boot.unknown",
 ];
@@ -142,6 +149,12 @@ pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
         )),
     });
     appraisal.require("policy.instance", instance.is_some(), instance.flatten());
+    if let Some(revocations) = policy.revocations() {
+        appraisal.require_all("policy.revocations", revocations.appraise(claims.confirmed_log()));
+    }
+    if let Some(list) = policy.ima_allow_list() {
+        appraisal.require_all("policy.ima_allow_list", ima::appraise(list, claims));
+    }
     appraisal.image(claims, policy);
     appraisal
 }
@@ -156,6 +169,12 @@ impl Appraisal {
                 Check::fail(id)
             }
         });
+    }
+
+    /// A requirement that can fail in several ways at once.
+    fn require_all(&mut self, id: &'static str, failures: Vec<Reason>) {
+        self.checks.push(if failures.is_empty() { Check::pass(id) } else { Check::fail(id) });
+        self.reasons.extend(failures);
     }
 
     /// An image matches as a whole or not at all.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use nitrotpm_eventlog::SecureBootState;
+use nitrotpm_eventlog::ima::ConfirmedIma;
+use nitrotpm_eventlog::{ConfirmedLog, SecureBootState};
 use nitrotpm_freshness::Clock;
 use nitrotpm_nitro_document::VerifiedDocument;
 use nitrotpm_pcr::PcrValues;
@@ -78,6 +79,16 @@ impl<'r> Claims<'r> {
     #[must_use]
     pub fn instance_id(&self) -> Option<&'r str> {
         self.document().map(VerifiedDocument::instance_id).or(self.evidence.authenticated.enrolled_instance.as_deref())
+    }
+
+    /// The event log, as far as it was confirmed.
+    pub(crate) const fn confirmed_log(&self) -> Option<&'r ConfirmedLog<'r>> {
+        self.evidence.confirmed_log.as_ref()
+    }
+
+    /// The IMA list, as far as the signed PCR 10 proves it.
+    pub(crate) const fn confirmed_ima(&self) -> Option<&'r ConfirmedIma<'r>> {
+        self.evidence.confirmed_ima.as_ref()
     }
 
     pub(crate) fn checks(&self) -> &'r [Check] {

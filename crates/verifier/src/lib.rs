@@ -52,11 +52,13 @@ mod claims;
 mod enrolment;
 mod error;
 mod evidence;
+mod ima;
 mod lint;
 mod outcome;
 mod policy;
 mod replay;
 mod result;
+mod revocations;
 mod trust;
 
 pub use appraise::{Appraisal, MatchedImage, REFUSAL_CODES, WARNING_CODES, appraise};
@@ -78,6 +80,7 @@ pub use outcome::{Check, Outcome, Reason, Warning};
 pub use policy::{Image, POLICY_SCHEMA, Policy, PolicyError, Provenance, Requirements};
 pub use replay::{ReplayedEvidence, ReplayedIma, ReplayedLog};
 pub use result::{AttestationResult, RESULT_SCHEMA, Verdict};
+pub use revocations::{Revocations, RevokedDigest};
 pub use trust::Trust;
 
 /// From bytes to verdict.

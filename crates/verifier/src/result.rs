@@ -49,6 +49,8 @@ pub struct AttestationResult {
     time_mode: &'static str,
     evidence_sha256: String,
     policy_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ima_allow_list_sha256: Option<String>,
     checks: Vec<Check>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
@@ -100,6 +102,7 @@ impl AttestationResult {
             time_mode: clock.mode(),
             evidence_sha256: evidence_sha256.to_string(),
             policy_sha256: policy.sha256().to_string(),
+            ima_allow_list_sha256: policy.ima_allow_list_sha256().map(|digest| digest.to_string()),
             checks: Vec::new(),
             reasons: Vec::new(),
             warnings: Vec::new(),

@@ -14,7 +14,12 @@ use crate::input::{Shown, attestation_key, clock, read, roots};
 use crate::text::{BAD, DIM, Escaped, GOOD, HEAD, NOTE, Styled, complain, print};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let policy = super::policy::load(&args.policy)?;
+    let mut policy = super::policy::load(&args.policy)?;
+    if let Some(path) = &args.ima_allow_list {
+        policy = policy
+            .with_ima_allow_list(&read(path)?)
+            .map_err(|error| Failure::usage(error.code(), format!("--ima-allow-list {}: {error}", Shown(path))))?;
+    }
     let trust = trust(args)?;
     // One clock for all files of a run.
     let clock = clock(args.time.at);

@@ -10,6 +10,7 @@
 mod corpus;
 mod documents;
 mod enrolment;
+mod hostile;
 mod logs_and_quotes;
 mod predictions;
 mod usage;
