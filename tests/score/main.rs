@@ -171,7 +171,11 @@ fn answer(row: &Row) -> Result<String, String> {
     }
     let result = judge(row.place, row.found, &policy, &references);
     let Some(first) = result.reasons().first() else { return Err("it was affirmed".to_owned()) };
-    let said = format!("{}: {}", first.cause.unwrap_or("no cause"), first.message.split(": ").skip(1).collect::<Vec<_>>().join(": "));
+    let said = format!(
+        "{}: {}",
+        first.cause.unwrap_or("no cause"),
+        first.message.split(": ").skip(1).collect::<Vec<_>>().join(": ")
+    );
     let is_right = result.verdict() == Verdict::Refused
         && first.code == "pcr.mismatch"
         && first.cause == Some(row.cause)

@@ -1,5 +1,6 @@
 //! One module a group of commands.
 
+mod boot;
 mod document;
 mod enrol;
 mod eventlog;
@@ -10,6 +11,7 @@ mod policy;
 pub(crate) mod predict;
 mod quote;
 mod shell;
+mod uefi_data;
 mod verify;
 
 use crate::args::Command;
@@ -24,6 +26,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::Evidence(command) => evidence::run(&command),
         Command::Enrol(command) => enrol::run(&command),
         Command::Policy(command) => policy::run(&command),
+        Command::UefiData(command) => uefi_data::run(&command),
         Command::Predict(args) => predict::run(&args),
         Command::Explain { event_log, expect, known, format } => {
             explain::run(&event_log, &expect, &known, format.format)

@@ -38,7 +38,7 @@ impl ImageSources {
     /// The images that the flags give: that of --image first.
     pub(crate) fn images(&self) -> Result<Vec<Image>, Failure> {
         let mut images = Vec::new();
-        if !self.boot.images.is_empty() {
+        if self.boot.is_given() {
             let prediction = predict::predict(&self.boot, &self.chosen.banks())?;
             let bytes = prediction.to_json().to_string();
             images.push(of_prediction(&self.name(), bytes.as_bytes(), &self.chosen)?);
@@ -56,7 +56,7 @@ impl ImageSources {
         if images.is_empty() {
             return Err(Failure::usage(
                 "predict.no-image",
-                "no image was given; name one with --image, --prediction or --event-log",
+                "no image was given; name one with --image, --disk, --boot, --prediction or --event-log",
             ));
         }
         Ok(images)
@@ -65,11 +65,7 @@ impl ImageSources {
     /// The policy's name: what was given, or that of the first source.
     pub(crate) fn name(&self) -> String {
         let of_file = || self.predictions.iter().chain(&self.event_logs).next().map(|file| file.name.clone());
-        let of_image = || {
-            let stem = self.boot.images.last()?.file_stem()?;
-            Some(stem.to_string_lossy().into_owned())
-        };
-        self.name.clone().or_else(of_image).or_else(of_file).unwrap_or_else(|| "images".to_owned())
+        self.name.clone().or_else(|| self.boot.name()).or_else(of_file).unwrap_or_else(|| "images".to_owned())
     }
 }
 

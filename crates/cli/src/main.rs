@@ -1,6 +1,8 @@
 //! The program `nitrotpm`: see `nitrotpm --help`.
 
 mod args;
+mod boot_args;
+mod boot_file;
 mod commands;
 mod exit;
 mod images;
@@ -8,6 +10,7 @@ mod input;
 mod policy_args;
 mod references;
 mod text;
+mod uefi_data_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -74,6 +77,7 @@ impl Command {
                     Format::Text
                 }
             }
+            Self::UefiData(command) => command.format(),
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,

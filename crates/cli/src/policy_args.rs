@@ -34,7 +34,7 @@ Examples:
 One statement an image. What the policy demands beside PCRs (event log, age, instances) is nothing that KMS looks at.")]
     Kms {
         /// The images of this policy that are accepted now
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "predictions", "event_logs", "pcrs", "banks"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "disk", "boot_file", "predictions", "event_logs", "pcrs", "banks"])]
         policy: Option<PathBuf>,
         #[command(flatten)]
         sources: ImageSources,
@@ -150,7 +150,7 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_enum)]
     pub(crate) format: ExchangeFormat,
     /// The images of this policy that are accepted now
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "predictions", "event_logs", "pcrs", "banks"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["images", "disk", "boot_file", "predictions", "event_logs", "pcrs", "banks"])]
     pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sources: ImageSources,

@@ -39,6 +39,7 @@ mod shim;
 #[cfg(test)]
 mod testing;
 mod uki;
+mod words;
 
 pub use boot::{Boot, Prediction};
 pub use error::{Danger, PredictError, Refusal};
@@ -50,3 +51,4 @@ pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};
 pub use shim::{GrubMeasurement, ShimDefaults, ShimState};
 pub use uki::{ImageKind, Sidecars};
+pub use words::describe_signature;

@@ -23,6 +23,6 @@ mod key;
 mod quote;
 
 pub use disk::{PARTITION_START, crc32, disk_image, fat_volume};
-pub use image::{pe_image, unified_kernel_image};
+pub use image::{large_unified_kernel_image, pe_image, unified_kernel_image};
 pub use key::{SoftwareKey, attestation_key_attributes};
 pub use quote::{QuoteBuilder, SignedBytes, sample_values, select};

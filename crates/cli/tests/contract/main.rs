@@ -7,6 +7,7 @@
     reason = "a test that panics fails, and that is all"
 )]
 
+mod boots;
 mod corpus;
 mod documents;
 mod enrolment;

@@ -23,7 +23,7 @@ pub(crate) enum Root {
     Cluster(u32),
 }
 
-/// The places of a volume, relative to its beginning, all within it.
+/// The places of a volume, relative to its beginning.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     width: Width,
@@ -38,12 +38,13 @@ impl Layout {
     pub(crate) fn read<D: Disk>(window: &Window<'_, D>) -> Result<Self, DiskError> {
         let mut sector = [0; 512];
         window.read(0, &mut sector, "the file system's first sector")?;
-        Self::parse(&sector, window.length()).map_err(|what| DiskError::NotFat { offset: window.place(0), what })
+        Self::parse(&sector).map_err(|what| DiskError::NotFat { offset: window.place(0), what })
     }
 
-    /// `length` is the volume's in bytes. Which of the three kinds it is follows EDK II: FAT32 where the 16-bit size of
-    /// the table is zero, however few clusters there are ("FatPkg/EnhancedFatDxe", `FatOpenDevice`).
-    fn parse(sector: &[u8; 512], length: u64) -> Result<Self, &'static str> {
+    /// Which of the three kinds it is follows EDK II: FAT32 where the 16-bit size of the table is zero, however few
+    /// clusters there are ("FatPkg/EnhancedFatDxe", `FatOpenDevice`). A file system may claim to be larger than its
+    /// partition, as mformat makes them on a disk, and boots: what is read of it lies in the partition.
+    fn parse(sector: &[u8; 512]) -> Result<Self, &'static str> {
         if array(sector, 510) != [0x55, 0xAA] {
             return Err("its first sector does not end in 55 AA");
         }
@@ -74,9 +75,6 @@ impl Layout {
         let root = reserved.saturating_add(table_sectors.saturating_mul(tables.into()));
         let data = root.saturating_add(root_entries.saturating_mul(32).div_ceil(sector_size));
         let cluster = u64::from(sectors_per_cluster);
-        if bytes(sectors) > length {
-            return Err("it is larger than its partition");
-        }
         let clusters = sectors.checked_sub(data).and_then(|data| data.checked_div(cluster)).unwrap_or(0);
         let Some(clusters) = u32::try_from(clusters).ok().filter(|clusters| (1..0x0FFF_FFF5).contains(clusters)) else {
             return Err("its allocation tables leave no room for a cluster, or its clusters cannot be counted");

@@ -129,7 +129,7 @@ fn first_sectors_that_lie_are_refused() {
         (16, &[255], "no allocation table"),
         (22, &[1, 0], "too small"),
         (22, &[0xFF, 0xFF], "no room"),
-        (32, &[0xFF, 0xFF, 0xFF, 0xFF], "larger than its partition"),
+        (32, &[0xFF, 0xFF, 0xFF, 0xFF], "cannot be counted"),
         (32, &[1, 0, 0, 0], "no room"),
     ] {
         let mut volume = files(16);
@@ -249,10 +249,23 @@ fn broken_long_names_are_ignored() {
 fn a_cut_file_system_is_refused() {
     let volume = files(16);
     let places = places(&volume);
-    // The file system says how long it is, so every cut shows.
-    for length in [0, 511, 512, places.table + 10, places.root, places.data, volume.len() - 1] {
+    for length in [0, 511, 512, places.table + 10, places.root, places.data, places.data + 512] {
         assert!(read(&volume[..length], PATH).is_err(), "{length}");
     }
+}
+
+/// mformat takes the rest of the disk for the partition, and such disks boot; what is beyond the partition is not read.
+#[test]
+fn a_file_system_may_claim_more_than_its_partition() {
+    let mut volume = files(16);
+    let end = volume.len() - 40 * 512;
+    assert_eq!(read(&volume[..end], PATH).unwrap(), Some(content()));
+    let place = entry(&volume, BOOT) + 26;
+    let last = (end - places(&volume).data) / 512 + 1;
+    volume[place..][..2].copy_from_slice(&u16::try_from(last).unwrap().to_le_bytes());
+    (last..last + 10).for_each(|cluster| set_next(&mut volume, cluster, u16::try_from(cluster + 1).unwrap()));
+    assert!(read(&volume, PATH).is_ok());
+    refused(&volume[..end], PATH, "disk.fat", "beyond the partition");
 }
 
 proptest! {
