@@ -20,6 +20,7 @@ mod eventlog_diff;
 mod eventlog_ima;
 mod eventlog_lanes;
 mod fixtures;
+mod fixtures_predicted;
 mod mutations;
 mod predict_corpus;
 mod quote_corpus;
