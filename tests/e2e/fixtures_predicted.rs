@@ -22,8 +22,7 @@ fn differing(boot: &str, prediction_of: &str) -> Vec<u8> {
     let predicted: PcrValues = serde_json::from_value(json(prediction_of, "prediction.json")["pcrs"].clone()).unwrap();
     let measured: PcrValues = serde_json::from_value(json(boot, "evidence.json")["pcrs"].clone()).unwrap();
     assert_eq!(predicted.iter().filter(|(bank, ..)| *bank == Bank::Sha384).count(), 11, "2-4, 6-9 and 11-14");
-    let different =
-        predicted.iter().filter(|(bank, index, value)| measured.get(*bank, *index).unwrap() != *value);
+    let different = predicted.iter().filter(|(bank, index, value)| measured.get(*bank, *index).unwrap() != *value);
     different.map(|(_, index, _)| index.get()).collect()
 }
 

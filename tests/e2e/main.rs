@@ -10,6 +10,7 @@ mod attacks_quote;
 mod bundles;
 mod chain_cache;
 mod corpus;
+mod disk_images;
 mod document_corpus;
 mod emulator;
 mod eventlog_cel;

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use nitrotpm_freshness::NonceExpectation;
 
+pub(crate) use crate::boot_args::BootArgs;
 use crate::exit::Failure;
 use crate::input::{At, NonceHex};
 
@@ -54,6 +55,8 @@ Examples:
   nitrotpm predict --image web.efi
   nitrotpm predict --image web.efi --uefi-data vars.b64 --format json
   nitrotpm predict --image systemd-bootx64.efi --image web.efi --pk PK.esl --kek KEK.esl --db db.esl --dbx dbx.esl
+  nitrotpm predict --disk web.raw --bank sha256 --bank sha384
+  nitrotpm predict --boot shim-grub.toml --event-log expected.bin
 
 Images are given in the order in which they are loaded; a kernel inside a unified kernel image is not given. A PCR that
 cannot be known is named with the reason; none is guessed.")]
@@ -76,6 +79,9 @@ Examples:
     /// Appraisal policies
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// EC2's uefi-data: an instance's UEFI variables, Secure Boot keys among them
+    #[command(subcommand, name = "uefi-data")]
+    UefiData(crate::uefi_data_args::UefiDataCommand),
     /// Print a shell's completion script
     #[command(after_help = "Example:\n  nitrotpm completions bash > /etc/bash_completion.d/nitrotpm")]
     Completions {
@@ -251,34 +257,6 @@ Examples:
         #[command(flatten)]
         format: FormatArg,
     },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BootArgs {
-    /// The images in the order in which they are loaded (repeat the flag)
-    #[arg(long = "image", value_name = "FILE", required = true)]
-    pub(crate) images: Vec<PathBuf>,
-    /// The platform key: EFI signature list, .auth, efivarfs dump, or certificate; with it Secure Boot is on
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pk: Option<PathBuf>,
-    /// The key exchange keys
-    #[arg(long, value_name = "FILE")]
-    pub(crate) kek: Option<PathBuf>,
-    /// The allowed signatures
-    #[arg(long, value_name = "FILE")]
-    pub(crate) db: Option<PathBuf>,
-    /// The forbidden signatures
-    #[arg(long, value_name = "FILE")]
-    pub(crate) dbx: Option<PathBuf>,
-    /// All four as EC2's uefi-data blob
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["pk", "kek", "db", "dbx"])]
-    pub(crate) uefi_data: Option<PathBuf>,
-    /// The owner GUID of keys that are given as certificates
-    #[arg(long, value_name = "GUID")]
-    pub(crate) owner: Option<nitrotpm_uefi::Guid>,
-    /// systemd 261 or later extends os-separator in this image's initrd
-    #[arg(long)]
-    pub(crate) os_separator: bool,
 }
 
 #[derive(Debug, Args)]

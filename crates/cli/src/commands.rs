@@ -1,5 +1,6 @@
 //! One module a group of commands.
 
+mod boot;
 mod document;
 mod eventlog;
 mod evidence;
@@ -8,6 +9,7 @@ mod policy;
 mod predict;
 mod quote;
 mod shell;
+mod uefi_data;
 mod verify;
 
 use crate::args::Command;
@@ -21,6 +23,7 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::Quote(command) => quote::run(&command),
         Command::Evidence(command) => evidence::run(&command),
         Command::Policy(command) => policy::run(&command),
+        Command::UefiData(command) => uefi_data::run(&command),
         Command::Predict(args) => predict::run(&args),
         Command::Explain { event_log, expect, format } => explain::run(&event_log, &expect, format.format),
         Command::Completions { shell } => shell::completions(shell),

@@ -46,6 +46,14 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
+/// A file and its name without folders.
+pub(crate) fn named_file(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str);
+    let name =
+        name.ok_or_else(|| Failure::usage("usage.file-name", format!("{} has no name that is UTF-8", Shown(path))))?;
+    Ok((name.to_owned(), read(path)?))
+}
+
 /// A path as messages show it.
 pub(crate) struct Shown<'a>(pub(crate) &'a Path);
 

@@ -1,10 +1,13 @@
 //! The program `nitrotpm`: see `nitrotpm --help`.
 
 mod args;
+mod boot_args;
+mod boot_file;
 mod commands;
 mod exit;
 mod input;
 mod text;
+mod uefi_data_args;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,6 +65,7 @@ impl Command {
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
+            Self::UefiData(command) => command.format(),
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,

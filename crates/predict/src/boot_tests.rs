@@ -333,7 +333,7 @@ fn what_was_not_seen_has_a_reason_and_no_value() {
         (uki("253"), 11, "253"),
         (uki("300"), 11, "300"),
         (image(&[(".text", b"some program")]), 11, "is not known"),
-        (systemd_boot("252"), 5, "boot manager"),
+        (systemd_boot("252"), 5, "partition table"),
         (
             image(&[
                 (".sdmagic", b"#### LoaderInfo: systemd-stub 257 ####"),

@@ -9,9 +9,9 @@ use crate::uki::{Uki, clean, load_options};
 use crate::{Decision, PeImage, PredictError, decide};
 
 /// `EV_EVENT_TAG` of Linux: the initrd.
-const TAG_INITRD: u32 = 0x8F3B_22EC;
+pub(crate) const TAG_INITRD: u32 = 0x8F3B_22EC;
 /// `EV_EVENT_TAG` of Linux: the load options.
-const TAG_LOAD_OPTIONS: u32 = 0x8F3B_22ED;
+pub(crate) const TAG_LOAD_OPTIONS: u32 = 0x8F3B_22ED;
 /// `EV_EVENT_TAG` of systemd-stub: the profile ("src/boot/measure.h").
 const TAG_PROFILE: u32 = 0x13AE_D6DB;
 
@@ -224,7 +224,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The data of an `EV_EVENT_TAG`: tag, length, content (`TCG_PCClientTaggedEvent`).
-fn tagged(tag: u32, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tagged(tag: u32, content: &[u8]) -> Vec<u8> {
     let mut data = tag.to_le_bytes().to_vec();
     data.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
     data.extend_from_slice(content);

@@ -199,6 +199,19 @@ impl<'a> PeImage<'a> {
         self.authenticode().digest(algorithm)
     }
 
+    /// The bytes of the first section of this name that has any in memory, without alignment.
+    #[must_use]
+    pub fn section_bytes(&self, name: &str) -> Option<&'a [u8]> {
+        self.section(name).map(Section::content)
+    }
+
+    /// How many profiles a unified kernel image has, the one without number included.
+    #[must_use]
+    pub fn profiles(&self) -> u32 {
+        let count = self.sections.iter().filter(|section| section.name == b".profile").count();
+        u32::try_from(count.max(1)).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn sections(&self) -> &[Section<'a>] {
         &self.sections
     }
