@@ -24,6 +24,7 @@ mod eventlog_ima;
 mod eventlog_lanes;
 mod eventlog_tpm2tools;
 mod fixtures;
+mod fixtures_predicted;
 mod ima_policy;
 mod mutations;
 mod predict_corpus;

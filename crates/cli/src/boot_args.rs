@@ -36,6 +36,9 @@ pub(crate) struct BootArgs {
     /// An addon beside the image: NAME.efi.extra.d/*.addon.efi (repeat the flag)
     #[arg(long = "addon", value_name = "FILE")]
     pub(crate) addons: Vec<PathBuf>,
+    /// The owner of shim enrolled nothing: what shim measures of its state is read from shim itself
+    #[arg(long)]
+    pub(crate) shim_defaults: bool,
     /// A boot phase that is in PCR 11 when it is read: enter-initrd, leave-initrd, sysinit, ready (repeat the flag)
     #[arg(long = "phase", value_name = "NAME")]
     pub(crate) phases: Vec<String>,

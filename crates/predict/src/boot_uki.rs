@@ -140,7 +140,7 @@ impl<'a> Plan<'a> {
         if addons.is_empty() {
             return Ok(command_line);
         }
-        if stub != 257 {
+        if !matches!(stub, 254 | 257 | 262) {
             self.unknown(&[4, 7, 9, 12], format!("what systemd-stub {stub} makes of addons was not checked by a boot"));
             return Ok(command_line);
         }
