@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod input;
 mod text;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,6 +18,10 @@ use exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if version::is_asked_for(&arguments) {
+        let printed = text::print(&version::text()).map(|()| Exit::Done);
+        return printed.unwrap_or_else(|failure| text::report_failure(&failure, false)).into();
+    }
     let command = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli.command,
         Err(error) => return usage(&error, &arguments).into(),

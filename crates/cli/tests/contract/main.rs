@@ -7,6 +7,7 @@
     reason = "a test that panics fails, and that is all"
 )]
 
+mod bulk;
 mod documents;
 mod logs_and_quotes;
 mod predictions;
