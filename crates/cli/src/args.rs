@@ -30,7 +30,9 @@ Exit codes:
   1  refused: the evidence is authentic and does not satisfy the policy
   2  wrong usage: flags, or a policy that cannot be read or demands nothing
   3  evidence invalid: malformed, not authentic, untrusted key, stale, wrong nonce, not replaying
-  4  the environment failed: a file, a disk, a stream";
+  4  the environment failed: a file, a disk, a stream
+
+--version --verbose says which commit this is, and which instruction sets and signature libraries are used here.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -11,6 +11,7 @@ mod policy_args;
 mod references;
 mod text;
 mod uefi_data_args;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -23,6 +24,10 @@ use exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if version::is_asked_for(&arguments) {
+        let printed = text::print(&version::text()).map(|()| Exit::Done);
+        return printed.unwrap_or_else(|failure| text::report_failure(&failure, false)).into();
+    }
     let command = match Cli::try_parse_from(&arguments) {
         Ok(cli) => {
             text::choose_colour(cli.color);

@@ -8,6 +8,7 @@
 )]
 
 mod boots;
+mod bulk;
 mod corpus;
 mod documents;
 mod enrolment;

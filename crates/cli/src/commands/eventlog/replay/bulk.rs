@@ -15,15 +15,12 @@ use nitrotpm_eventlog::{LogBatch, ParseOptions};
 use nitrotpm_pcr::PcrValues;
 use serde::Serialize;
 
-use super::paths::Paths;
+use super::paths::{Found, Paths};
 use super::report::{self, Report, Style};
 use crate::args::{Format, ReplayArgs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, read};
-use crate::text::{BAD, Styled, complain};
-
-/// A file by its path, or standard input, and its bytes or why they could not be read.
-type ReadFile = (Option<PathBuf>, Result<Vec<u8>, Failure>);
+use crate::text::{BAD, NOTE, Styled, complain};
 
 /// Logs of a portion: as many as fill the lanes.
 const AT_ONCE: usize = 64;
@@ -71,6 +68,7 @@ struct Totals {
     refused: u64,
     malformed: u64,
     unreadable: u64,
+    skipped: u64,
     exit: Option<Exit>,
 }
 
@@ -87,8 +85,7 @@ struct Written {
 struct FailedFile<'a> {
     #[serde(flatten)]
     report: crate::exit::FailureReport<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    file: String,
 }
 
 pub(super) fn run(args: &ReplayArgs, expected: Option<&PcrValues>, style: Style) -> Result<Exit, Failure> {
@@ -183,11 +180,17 @@ impl Job<'_> {
                     && let Some(path) = paths.next()
                 {
                     let (path, read) = match path {
-                        Ok(path) => {
+                        Found::File(path) => {
                             let read = self.read(&path, &mut large);
-                            (Some(path), read)
+                            (path, read)
                         }
-                        Err(failure) => (None, Err(failure)),
+                        Found::Failed(path, failure) => (path, Err(failure)),
+                        Found::Skipped(reason) => {
+                            add(&mut written.totals.skipped, 1);
+                            // Writing to a String cannot fail, here and below.
+                            let _ = writeln!(written.complaints, "{} skipped: {reason}", Styled(NOTE, "nitrotpm:"));
+                            continue;
+                        }
                     };
                     bytes = bytes.saturating_add(read.as_ref().map_or(0, Vec::len));
                     files.push((path, read));
@@ -243,22 +246,23 @@ impl Job<'_> {
     }
 
     /// Replays what was read and writes down the answers. Returns the batch, emptied.
-    fn replay(&self, files: &[ReadFile], batch: LogBatch<'static>, written: &mut Written) -> LogBatch<'static> {
+    fn replay(
+        &self,
+        files: &[(PathBuf, Result<Vec<u8>, Failure>)],
+        batch: LogBatch<'static>,
+        written: &mut Written,
+    ) -> LogBatch<'static> {
         let mut batch = batch.reuse();
         let pushed: Vec<_> = files
             .iter()
             .map(|(path, bytes)| match bytes {
-                Ok(bytes) => batch
-                    .push(bytes, &ParseOptions::default())
-                    .map_err(|error| report::invalid(path.as_deref().unwrap_or(Path::new("-")), &error)),
+                Ok(bytes) => batch.push(bytes, &ParseOptions::default()).map_err(|error| report::invalid(path, &error)),
                 Err(failure) => Err(failure.clone()),
             })
             .collect();
         let replayed = batch.replay();
         for ((path, _), pushed) in files.iter().zip(pushed) {
-            let path = path.as_deref();
             let report = pushed.and_then(|log| {
-                let path = path.unwrap_or(Path::new("-"));
                 let log =
                     replayed.log(log).ok_or_else(|| report::invalid(path, &nitrotpm_eventlog::LogError::Empty))?;
                 Report::new(path, &log, self.expected, self.style, self.format, self.check_payloads)
@@ -268,7 +272,7 @@ impl Job<'_> {
         batch.reuse()
     }
 
-    fn answer(&self, path: Option<&Path>, report: Result<Report, Failure>, written: &mut Written) {
+    fn answer(&self, path: &Path, report: Result<Report, Failure>, written: &mut Written) {
         let totals = &mut written.totals;
         add(&mut totals.files, 1);
         if self.format == Format::Json && !written.text.is_empty() {
@@ -289,15 +293,12 @@ impl Job<'_> {
                 add(if unreadable { &mut totals.unreadable } else { &mut totals.malformed }, 1);
                 match self.format {
                     Format::Json => {
-                        let file = path.map(|path| Shown(path).to_string());
-                        let failed = FailedFile { report: failure.report(), file };
+                        let failed = FailedFile { report: failure.report(), file: Shown(path).to_string() };
                         written.text.push_str(&serde_json::to_string(&failed).unwrap_or_default());
                     }
                     Format::Text if self.style == Style::Line => {
                         let word = if unreadable { "unreadable" } else { "malformed" };
-                        let shown = path.map(|path| Shown(path).to_string()).unwrap_or_default();
-                        // Writing to a String cannot fail.
-                        let _ = writeln!(written.text, "{}  {shown}  {}", Styled(BAD, word), failure.code);
+                        let _ = writeln!(written.text, "{}  {}  {}", Styled(BAD, word), Shown(path), failure.code);
                     }
                     Format::Text => {}
                 }
@@ -315,7 +316,7 @@ impl Job<'_> {
             output = self.turn.wait(output).unwrap_or_else(PoisonError::into_inner);
         }
         if !output.stopped {
-            let separator = self.format == Format::Json && output.totals.files > 0;
+            let separator = self.format == Format::Json && output.totals.files > 0 && written.totals.files > 0;
             if separator {
                 output.write(",");
             }
@@ -375,15 +376,17 @@ impl Totals {
         add(&mut self.refused, other.refused);
         add(&mut self.malformed, other.malformed);
         add(&mut self.unreadable, other.unreadable);
+        add(&mut self.skipped, other.skipped);
         self.exit = self.exit.max(other.exit);
     }
 
     fn summary(&self, compared: bool, seconds: f64) -> String {
-        let Self { files, events, replayed, affirmed, refused, malformed, unreadable, .. } = self;
+        let Self { files, events, replayed, affirmed, refused, malformed, unreadable, skipped, .. } = self;
         let verdicts = if compared { format!(" ({affirmed} affirmed, {refused} refused)") } else { String::new() };
+        let skipped = if *skipped > 0 { format!(", {skipped} skipped that are no files") } else { String::new() };
         format!(
-            "{files} files: {replayed} replayed{verdicts}, {malformed} malformed, {unreadable} unreadable; {events} events \
-             in {seconds:.1} s"
+            "{files} files: {replayed} replayed{verdicts}, {malformed} malformed, {unreadable} unreadable{skipped}; \
+             {events} events in {seconds:.1} s"
         )
     }
 }

@@ -24,6 +24,16 @@ pub(super) struct Paths {
     folders: Vec<Folder>,
 }
 
+/// What stands next.
+pub(super) enum Found {
+    /// A file, or what was named as one.
+    File(PathBuf),
+    /// Something that should be read and cannot be.
+    Failed(PathBuf, Failure),
+    /// Something in a folder that is no file, with the reason why it is left out.
+    Skipped(String),
+}
+
 struct List {
     reader: Box<dyn BufRead + Send>,
     separator: u8,
@@ -54,22 +64,22 @@ impl Paths {
     }
 
     /// A path that was given: a folder is walked, whether the path is a link or not.
-    fn given(&mut self, path: PathBuf) -> Option<Result<PathBuf, Failure>> {
-        if path != Path::new("-") && path.is_dir() { self.enter(path) } else { Some(Ok(path)) }
+    fn given(&mut self, path: PathBuf) -> Option<Found> {
+        if path != Path::new("-") && path.is_dir() { self.enter(path) } else { Some(Found::File(path)) }
     }
 
-    fn enter(&mut self, path: PathBuf) -> Option<Result<PathBuf, Failure>> {
+    fn enter(&mut self, path: PathBuf) -> Option<Found> {
         match std::fs::read_dir(&path) {
             Ok(rest) => {
                 self.folders.push(Folder { path, rest: Some(rest), names: Vec::new() });
                 None
             }
-            Err(error) => Some(Err(unreadable(&path, &error))),
+            Err(error) => Some(failed(path, &error)),
         }
     }
 
     /// The next thing in the innermost folder; `None` where it was a folder, or the end of one.
-    fn walk(&mut self) -> Option<Result<PathBuf, Failure>> {
+    fn walk(&mut self) -> Option<Found> {
         let folder = self.folders.last_mut()?;
         if folder.names.is_empty()
             && let Some(rest) = &mut folder.rest
@@ -82,9 +92,8 @@ impl Paths {
                         folder.names.push((entry.file_name(), is_folder));
                     }
                     Err(error) => {
-                        let failure = unreadable(&folder.path, &error);
                         folder.rest = None;
-                        return Some(Err(failure));
+                        return Some(failed(folder.path.clone(), &error));
                     }
                 }
             }
@@ -108,7 +117,7 @@ impl Paths {
     }
 
     /// The next name of the list.
-    fn listed(&mut self) -> Option<Result<PathBuf, Failure>> {
+    fn listed(&mut self) -> Option<Found> {
         let list = self.list.as_mut()?;
         let mut name = Vec::new();
         let limit = LONGEST_NAME.saturating_add(2);
@@ -117,26 +126,26 @@ impl Paths {
         if ended {
             name.pop();
         }
-        let failure = match read {
+        let found = match read {
             Ok(0) => None,
-            Ok(read) if !ended && u64::try_from(read) == Ok(limit) => Some(Failure::environment(
-                "file.list",
-                format!(
+            Ok(read) if !ended && u64::try_from(read) == Ok(limit) => {
+                let message = format!(
                     "the list {} has a name of more than {LONGEST_NAME} bytes; names are separated by line ends, or by \
                      zero bytes with --null",
                     Shown(&list.name)
-                ),
-            )),
-            Ok(_) => return Some(Ok(PathBuf::from(OsString::from_vec(name)))),
-            Err(error) => Some(unreadable(&list.name, &error)),
+                );
+                Some(Found::Failed(list.name.clone(), Failure::environment("file.list", message)))
+            }
+            Ok(_) => return Some(Found::File(PathBuf::from(OsString::from_vec(name)))),
+            Err(error) => Some(failed(list.name.clone(), &error)),
         };
         self.list = None;
-        failure.map(Err)
+        found
     }
 }
 
 /// A thing of a folder that is neither file nor folder would be waited for without end, or read without one.
-fn regular(path: PathBuf) -> Result<PathBuf, Failure> {
+fn regular(path: PathBuf) -> Found {
     // Where it cannot be looked at, opening it tells why.
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         let message = if path.is_dir() {
@@ -144,9 +153,14 @@ fn regular(path: PathBuf) -> Result<PathBuf, Failure> {
         } else {
             format!("{} is neither a file nor a folder; name it to have it read", Shown(&path))
         };
-        return Err(Failure::environment("file.read", message));
+        return Found::Skipped(message);
     }
-    Ok(path)
+    Found::File(path)
+}
+
+fn failed(path: PathBuf, error: &std::io::Error) -> Found {
+    let failure = unreadable(&path, error);
+    Found::Failed(path, failure)
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
@@ -154,7 +168,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 impl Iterator for Paths {
-    type Item = Result<PathBuf, Failure>;
+    type Item = Found;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -164,8 +178,8 @@ impl Iterator for Paths {
                 self.given(path)
             } else if self.list.is_some() {
                 match self.listed() {
-                    Some(Ok(path)) if path.as_os_str().is_empty() => None,
-                    Some(Ok(path)) => self.given(path),
+                    Some(Found::File(path)) if path.as_os_str().is_empty() => None,
+                    Some(Found::File(path)) => self.given(path),
                     other => other,
                 }
             } else {
