@@ -57,7 +57,9 @@ impl SigningKey {
                     return Err(wrong("it is in SEC 1 form; convert it with: openssl pkcs8 -topk8 -nocrypt"));
                 }
                 _ => {
-                    return Err(wrong("the PEM block is no PRIVATE KEY; one that is encrypted must be decrypted first"));
+                    return Err(wrong(
+                        "the PEM block is no PRIVATE KEY; one that is encrypted must be decrypted first",
+                    ));
                 }
             }
         } else {

@@ -9,6 +9,7 @@
 
 mod documents;
 mod logs_and_quotes;
+mod policies;
 mod predictions;
 mod usage;
 mod verify;
