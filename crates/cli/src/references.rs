@@ -33,7 +33,7 @@ impl FromStr for NamedFile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('=') {
+        match text.split_once('=').filter(|_| !Path::new(text).exists()) {
             Some((name, file)) if !name.is_empty() && !name.contains('/') => {
                 if file.is_empty() {
                     return Err("the name is followed by no file".to_owned());

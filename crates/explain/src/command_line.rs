@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use nitrotpm_digest_lanes::{Digest, hash};
+use nitrotpm_pcr::Bank;
 
 /// Arguments that are added to a command line to get in, to switch a protection off, or to look around.
 const SUSPECTS: &[&str] = &[
@@ -98,14 +99,14 @@ const SUSPECTS: &[&str] = &[
 ];
 
 /// How a command line is hashed: as the kernel's EFI stub gets it (UTF-16 with NUL), and as the section has it.
-fn digests(line: &str, like: &Digest) -> [Digest; 2] {
+pub(crate) fn digests(line: &str, bank: Bank) -> [Digest; 2] {
     let wide: Vec<u8> = line.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
-    [hash(like.algorithm(), &[&wide]), hash(like.algorithm(), &[line.as_bytes()])]
+    [hash(bank, &[&wide]), hash(bank, &[line.as_bytes()])]
 }
 
 /// Whether a digest is that of this line.
 pub(crate) fn is_of(line: &str, digest: &Digest) -> bool {
-    digests(line, digest).contains(digest)
+    digests(line, digest.algorithm()).contains(digest)
 }
 
 /// What happened to the line, where the digest found is that of a line that differs in one argument.
@@ -163,12 +164,10 @@ pub(crate) fn of_words(words: &str, digest: &Digest) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use nitrotpm_pcr::Bank;
-
     use super::*;
 
     fn wide(line: &str) -> Digest {
-        digests(line, &Digest::zero(Bank::Sha384))[0]
+        digests(line, Bank::Sha384)[0]
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A boot's log against a reference, event by event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nitrotpm_digest_lanes::Digest;
 use nitrotpm_eventlog::{Cause, Change, Decoded, Event, EventLog, EventType, LogError, Rule};
@@ -68,6 +68,7 @@ pub fn compare(
     let bank = diff.bank();
     let known = known_digests(others, reference, bank);
     let lines = known_lines(reference, bank);
+    let sections = digests_of(found, 11, bank);
     let mut differences = Vec::new();
     for difference in diff.differences().iter().filter(|difference| reference.knows(difference.pcr())) {
         let (before, after) = match difference.change() {
@@ -92,7 +93,7 @@ pub fn compare(
             kind: kind(before.as_ref(), after.as_ref()),
         };
         in_words_of_prediction(&mut entry, reference, before.as_ref(), after.as_ref());
-        name_command_line(&mut entry, &lines, found, after.as_ref());
+        name_command_line(&mut entry, &lines, &sections, after.as_ref());
         if let Some(other) = entry.found.and_then(|digest| known.get(&(entry.pcr, digest))) {
             entry.message.push_str("; built for ");
             entry.message.push_str(&other.title());
@@ -186,8 +187,15 @@ fn text(event: &Event<'_>) -> Option<String> {
     }
 }
 
+/// The digests of a register's events.
+fn digests_of(log: &EventLog<'_>, pcr: u8, bank: Bank) -> BTreeSet<Digest> {
+    let events = log.events().filter(|event| event.pcr().is_some_and(|of| of.get() == pcr));
+    events.filter_map(|event| event.digest(bank)).collect()
+}
+
 /// Says what changed on a command line of which the log has the digest alone, and whose line a boot loader passes on.
-fn name_command_line(entry: &mut Difference, lines: &[String], found: &EventLog<'_>, after: Option<&Event<'_>>) {
+/// `sections` are the digests of the boot's PCR 11.
+fn name_command_line(entry: &mut Difference, lines: &[String], sections: &BTreeSet<Digest>, after: Option<&Event<'_>>) {
     if entry.cause != Cause::KernelCommandLine {
         return;
     }
@@ -210,10 +218,7 @@ fn name_command_line(entry: &mut Difference, lines: &[String], found: &EventLog<
     // A boot loader that passes the image's own command line on adds nothing to it.
     if let (None, Some(after)) = (entry.expected, after)
         && let Some(line) = text(after)
-        && found
-            .events()
-            .filter(|event| event.pcr().is_some_and(|pcr| pcr.get() == 11))
-            .any(|event| event.digest(entry.bank).is_some_and(|digest| command_line::is_of(&line, &digest)))
+        && command_line::digests(&line, entry.bank).iter().any(|digest| sections.contains(digest))
     {
         entry.message.push_str("; it is the image's own, passed on by a boot loader");
     }
@@ -254,7 +259,7 @@ fn settle(differences: &mut [Difference], reference: &Reference) {
                 .message
                 .push_str("; the one in the image is as expected, so the stub or files beside the image did it");
             if other_sections {
-                entry.cause = Cause::BootImage;
+                (entry.cause, entry.kind) = (Cause::BootImage, Kind::Container);
             }
         }
     }

@@ -48,11 +48,18 @@ pub struct Explanation {
     pub check: &'static str,
     /// The reference whose events were compared.
     pub reference: Option<String>,
-    /// The events that differ and bear on this register, the most likely cause first.
+    /// The events that differ and bear on this register, the most likely cause first; at most 32.
     pub differences: Vec<Difference>,
+    /// How many more there are.
+    pub more_differences: usize,
     /// What was tried where no reference has the events.
     pub searched: Option<String>,
 }
+
+/// How many differences one explanation tells: a log can have as many events as it likes.
+const MOST_TOLD: usize = 32;
+/// How many registers are searched where only values are known: each costs up to a tenth of a second.
+const MOST_SEARCHED: usize = 8;
 
 /// The registers that describe one unified kernel image, as a whole and in its parts, and what it is told.
 const OF_THE_IMAGE: [u8; 6] = [4, 8, 9, 11, 12, 13];
@@ -77,10 +84,11 @@ pub fn explain(boot: &Boot<'_>, mismatches: &[Mismatch], references: &References
     };
     let replayed = boot.log.and_then(|log| log.replay_all().ok());
     let mut explanations: Vec<(usize, Explanation)> = Vec::new();
+    let mut searches = 0_usize;
     for (position, mismatch) in mismatches.iter().enumerate() {
-        let relevant: Vec<Difference> =
-            differences.iter().filter(|entry| bears_on(entry, mismatch.pcr)).cloned().collect();
-        let has_own = relevant.iter().any(|entry| entry.pcr == mismatch.pcr);
+        let bearing = || differences.iter().filter(|entry| bears_on(entry, mismatch.pcr));
+        let has_own = differences.iter().any(|entry| entry.pcr == mismatch.pcr);
+        let relevant: Vec<Difference> = bearing().take(MOST_TOLD).cloned().collect();
         let place = relevant
             .first()
             .and_then(|first| differences.iter().position(|entry| entry == first))
@@ -99,13 +107,19 @@ pub fn explain(boot: &Boot<'_>, mismatches: &[Mismatch], references: &References
                     event: first.event,
                     check: advice::of(first.cause),
                     reference: Some(reference.name().to_owned()),
+                    more_differences: bearing().count().saturating_sub(relevant.len()),
                     differences: relevant,
                     searched: None,
                 }
             }
             _ => {
                 let log = replayed.as_ref().filter(|_| boot.proven.contains(&(mismatch.bank, mismatch.pcr)));
-                let answer = search::search(mismatch, log, references);
+                searches = searches.saturating_add(1);
+                let answer = if searches > MOST_SEARCHED {
+                    search::Answer::none("nothing: too many registers differ".to_owned())
+                } else {
+                    search::search(mismatch, log, references)
+                };
                 let cause = of_register(mismatch.pcr);
                 Explanation {
                     mismatch: position,
@@ -119,6 +133,7 @@ pub fn explain(boot: &Boot<'_>, mismatches: &[Mismatch], references: &References
                     event: answer.event,
                     reference: None,
                     differences: Vec::new(),
+                    more_differences: 0,
                     searched: Some(answer.searched),
                 }
             }

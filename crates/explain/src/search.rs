@@ -19,6 +19,13 @@ pub(crate) struct Answer {
     pub(crate) searched: String,
 }
 
+impl Answer {
+    /// Nothing was found.
+    pub(crate) const fn none(searched: String) -> Self {
+        Self { found: None, event: None, searched }
+    }
+}
+
 /// How many extends one register may cost.
 const LIMIT: usize = 100_000;
 
@@ -69,7 +76,7 @@ pub(crate) fn search(mismatch: &Mismatch, log: Option<&ReplayedLog<'_>>, referen
             return done;
         }
     }
-    Answer { found: None, event: None, searched: searched.join("; ") }
+    Answer::none(searched.join("; "))
 }
 
 fn of_known_image(mismatch: &Mismatch, references: &References) -> Option<String> {

@@ -222,3 +222,37 @@ fn what_is_no_reference_is_refused() {
     let values = Reference::read("web", b"{\"sha384\": {}}").unwrap();
     assert!(!values.has_events() && values.values().is_empty());
 }
+
+/// A log can have as many events as its writer likes: what is told of them, and what it costs, is bounded.
+#[test]
+fn a_hostile_log_does_not_make_the_answer_long() {
+    let mut log = LogBuilder::crypto_agile(&[BANK]);
+    let wide = |text: &str| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for number in 0..20_000_u32 {
+        log.measure(12, EventType::IPL, &wide(&format!("line {number}")));
+        log.measure(11, EventType::IPL, &number.to_le_bytes());
+    }
+    let bytes = log.finish().unwrap();
+    let log = EventLog::parse(&bytes, &ParseOptions::default()).unwrap();
+    let found = Reference::read("found", &bytes).unwrap();
+    let references = known(&[WEB_42.reference("web-42")]);
+    let mismatches: Vec<_> = [4, 9, 11, 12]
+        .map(|pcr| Mismatch {
+            bank: BANK,
+            pcr: index(pcr),
+            expected: WEB_42.reference("wanted").value(BANK, index(pcr)).unwrap(),
+            found: found.value(BANK, index(pcr)),
+        })
+        .to_vec();
+    let proven: BTreeSet<_> = PcrIndex::all().map(|pcr| (BANK, pcr)).collect();
+    let began = std::time::Instant::now();
+    let explained = explain(&Boot { log: Some(&log), proven: &proven }, &mismatches, &references);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    for explanation in &explained {
+        assert_eq!(explanation.differences.len(), 32);
+        assert!(explanation.more_differences > 10_000, "{}", explanation.more_differences);
+    }
+    // And without a reference: the search ends.
+    let explained = explain(&Boot { log: Some(&log), proven: &proven }, &mismatches, &References::new());
+    assert!(explained.iter().all(|explanation| explanation.searched.is_some()));
+}

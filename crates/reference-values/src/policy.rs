@@ -52,7 +52,9 @@ pub fn policy_toml(name: &str, images: &[Image], required: Required) -> Result<S
     for image in images {
         text.push('\n');
         for note in &image.notes {
-            let _ = writeln!(text, "# {}", note.escape_debug());
+            // A line end would end the comment.
+            let hidden = |c: char| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() };
+            let _ = writeln!(text, "# {}", note.chars().map(hidden).collect::<String>());
         }
         let _ = write!(text, "[[image]]\nname = {}\n", quoted(&image.name));
         if let Some(build) = image.build {

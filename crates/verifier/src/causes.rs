@@ -121,6 +121,7 @@ fn with_cause(mut reason: Reason, explanation: Explanation) -> Reason {
     reason.check = Some(explanation.check);
     reason.reference = explanation.reference;
     reason.differences = explanation.differences.into_iter().map(DifferenceReport::from).collect();
+    reason.more_differences = Some(explanation.more_differences).filter(|more| *more > 0);
     reason.searched = explanation.searched;
     reason
 }

@@ -101,9 +101,12 @@ pub struct Reason {
     /// The reference whose events were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// The events that differ from the reference's and bear on this register, the most likely cause first.
+    /// The events that differ from the reference's and bear on this register, the most likely cause first; at most 32.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differences: Vec<DifferenceReport>,
+    /// How many more there are, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_differences: Option<usize>,
     /// What was tried where no reference has the events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub searched: Option<String>,
@@ -125,6 +128,7 @@ impl Reason {
             check: None,
             reference: None,
             differences: Vec::new(),
+            more_differences: None,
             searched: None,
         }
     }

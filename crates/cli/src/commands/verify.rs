@@ -115,6 +115,9 @@ fn write_cause(text: &mut String, reason: &Reason, before: Option<&Reason>) {
             let line = format!("PCR {:>2}  {}", difference.pcr, Escaped(&difference.message));
             let _ = writeln!(text, "              {}", Styled(DIM, line));
         }
+        if let Some(more) = reason.more_differences {
+            let _ = writeln!(text, "              {}", Styled(DIM, format!("and {more} more events")));
+        }
     }
     if let Some(searched) = reason.searched.as_ref().filter(|of| before.is_none_or(|b| b.searched.as_ref() != Some(of)))
     {

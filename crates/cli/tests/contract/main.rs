@@ -14,6 +14,7 @@ mod documents;
 mod enrolment;
 mod hostile;
 mod logs_and_quotes;
+mod policies;
 mod predictions;
 mod usage;
 mod verify;
