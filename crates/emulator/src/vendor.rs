@@ -193,3 +193,21 @@ fn range(size: usize, offset: usize) -> Result<Vec<u8>, Stop> {
     parameters.put_u16(field(offset)?);
     Ok(parameters)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_each_assumption() {
+        let page = include_str!("../../../docs/emulator.md");
+        for (request, answer) in ASSUMPTIONS {
+            assert!(
+                page.contains(&format!("| {request} | {answer} |")),
+                "docs/emulator.md lacks: {request} | {answer}"
+            );
+        }
+        let listed = page.lines().skip_while(|line| !line.starts_with("| request to the device")).skip(2);
+        assert_eq!(listed.take_while(|line| line.starts_with('|')).count(), ASSUMPTIONS.len());
+    }
+}

@@ -130,6 +130,32 @@ fn row_wrong_hmac_auth_or_name_is_auth_fail_and_counted() {
 
 #[test]
 #[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn a_wrong_hmac_defines_nothing_and_a_missing_one_is_none_without_a_key() {
+    let tpm = NitroTpm::start().unwrap();
+    let client = Client { tpm: &tpm };
+    let mut parameters = sized(b"a");
+    parameters.extend(sized(&public(INDEX, 8192, AUTHREAD_AUTHWRITE)));
+    let names = [OWNER.to_be_bytes().to_vec()];
+    let mut session = plain_session(&client);
+    // One bit wrong, any of them: the emulator must not repair it on the way to swtpm.
+    let mut sent = with(&mut session, b"", CONTINUE);
+    sent.flip = true;
+    assert_eq!(client.call(0x12a, &[OWNER], &names, vec![sent], &parameters), Err(0x9a2));
+    assert_eq!(client.public(INDEX), Err(0x18b));
+    // No HMAC where there is no key to make one with, as a TPM allows; and not where there is one.
+    let mut sent = with(&mut session, b"", CONTINUE);
+    sent.empty = true;
+    assert_eq!(client.call(0x12a, &[OWNER], &names, vec![sent], &parameters), Ok(vec![]));
+    client.write(INDEX, b"a", &attestation(None, None, None)).unwrap();
+    let name = client.name(INDEX);
+    let mut sent = with(&mut session, b"a", CONTINUE);
+    sent.empty = true;
+    assert_eq!(client.call(NSM, &[INDEX, INDEX], &[name.clone(), name], vec![sent], &[]), Err(0x98e));
+    client.nsm(INDEX, &mut session, b"a").unwrap();
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
 fn row_parameters_are_rc_size() {
     let (tpm, auth) = prepared();
     let client = Client { tpm: &tpm };

@@ -193,10 +193,12 @@ pub(crate) fn serve_control(mut connection: impl Connection, device: &SharedDevi
             | control::HASH_END
             | control::CANCEL
             | control::STORE_VOLATILE
+            | control::SHUTDOWN
             | control::STOP
             | control::GET_CONFIG => 0,
             control::INIT | control::SET_BUFFER_SIZE | control::HASH_DATA => 4,
             control::SET_LOCALITY | control::RESET_ESTABLISHED => 1,
+            control::GET_INFO => 16, // which, from where, and four bytes to fill up
             _ => {
                 let _ = connection.write_all(&device.control(&request));
                 return;
