@@ -448,10 +448,10 @@ pub(crate) enum EnrolCommand {
     /// Challenge the TPM whose endorsement key is trusted
     #[command(after_help = "\
 Example:
-  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 --key-type rsa-2048 --key-format der \\
-    --query KeyValue --output text | base64 -d > ek.der
-  nitrotpm enrol challenge --request request.json --ek ek.der --instance-id i-0123456789abcdef0 \\
-    --pending pending.json --out challenge.json")]
+  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 \\
+    --key-type rsa-2048 --key-format der --query KeyValue --output text > ek.b64
+  nitrotpm enrol challenge --request request.json --ek ek.b64 \\
+    --instance-id i-0123456789abcdef0 --pending pending.json --out challenge.json")]
     Challenge(ChallengeArgs),
     /// Check the answer to a challenge and write the record for `verify --enrolment`
     #[command(after_help = "\
@@ -466,7 +466,7 @@ pub(crate) struct ChallengeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) request: PathBuf,
     /// The endorsement key from a source that is trusted, such as EC2's API, never from the instance: PEM, DER,
-    /// TPM2B_PUBLIC or TPMT_PUBLIC
+    /// TPM2B_PUBLIC or TPMT_PUBLIC, or base64 of them
     #[arg(long, value_name = "FILE")]
     pub(crate) ek: PathBuf,
     /// The instance that the trusted source named
