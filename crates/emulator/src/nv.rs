@@ -103,6 +103,10 @@ impl Device {
         parameters.put_u16(shadow_offset);
         self.native(&mut authorized, cc::NV_WRITE, &parameters, false)?;
         self.overlay.put(&self.state, handle, replaced)?;
+        if offset == 0 {
+            // The start of a request, most likely: the vendor command will be there within this second.
+            self.documents.prepare();
+        }
         authorized.answer(&[])
     }
 
