@@ -30,6 +30,10 @@ impl<'a> Plan<'a> {
             let reason = format!("what {} passes to a kernel was not checked for its version", loader.name());
             return self.unknown(&[9, 12], reason);
         };
+        if self.boot.command_line.is_some() {
+            return self
+                .unknown(&[9, 12], "a command line was given beside the options of the boot entry; put it there");
+        }
         let paths = entry.initrds.iter().map(|(path, _)| format!("initrd={}", efi_path(path)));
         let line = paths.chain(entry.options.map(str::to_owned)).collect::<Vec<_>>().join(" ");
         if line.is_empty() {
