@@ -256,7 +256,7 @@ impl<'a> Plan<'a> {
                 Role::Uki(stub) => {
                     has_unified = true;
                     self.unified_kernel(image, stub, systemd_boot)?;
-                    if !matches!(stub, 252 | 254 | 257) {
+                    if !matches!(stub, 252 | 254 | 257 | 262) {
                         self.unknown(&[5], format!("what systemd-stub {stub} measures into it was not checked"));
                     }
                 }
