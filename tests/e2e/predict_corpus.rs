@@ -5,10 +5,9 @@
 
 use nitrotpm_eventlog::{EventLog, EventType, ParseOptions};
 use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues};
-use nitrotpm_predict::{Boot, Caution, PeImage, Prediction, policy_toml};
+use nitrotpm_predict::{Boot, PeImage, Prediction};
 use nitrotpm_testkit::{pe_image, unified_kernel_image};
 use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, SignatureFile, guids, variable_data};
-use nitrotpm_verifier::Policy;
 
 use crate::corpus;
 
@@ -189,12 +188,32 @@ fn awss_tool_prints_the_same() {
     }
 }
 
+/// With the partition table that was measured, PCR 5 is that of every boot, behind each boot loader.
 #[test]
-fn a_policy_made_from_a_prediction_is_read_by_the_verifier() {
-    let prediction = predict(&[unified_kernel_image("252", "quiet")]);
-    let image = prediction.reference_image("web \"1\"", Bank::Sha384, &prediction.identifying_pcrs(), Caution::Refuse);
-    let text = policy_toml("web tier", &[image.unwrap()]).unwrap();
-    let policy = Policy::from_toml(text.as_bytes()).unwrap();
-    assert_eq!(policy.name(), Some("web tier"));
-    assert_eq!(policy.images().len(), 1);
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn pcr_5_of_every_boot() {
+    let pcr5 = PcrIndex::new(5).unwrap();
+    let boots = OFF.iter().chain(&["uki-sb", "uki-sb-stub257", "sdboot-uki-sb", "shim-grub-ms"]);
+    for boot in boots {
+        let table = measured(boot, pcr5).into_iter().find(|(kind, ..)| *kind == EventType::EFI_GPT_EVENT).unwrap().1;
+        let version = if *boot == "uki-sb-stub257" { "257.9-1" } else { "252.39-1" };
+        let image = unified_kernel_image(version, "quiet");
+        let image = PeImage::parse("test.efi", &image).unwrap();
+        let variables = SecureBootVariables::default();
+        let images = [image];
+        let mut boot_with_table = Boot::new(&variables, &images);
+        boot_with_table.partition_table = Some(&table);
+        let prediction = boot_with_table.predict(&BANKS).unwrap();
+        let real = read_pcrs(boot);
+        for bank in BANKS {
+            assert_eq!(prediction.pcrs().get(bank, pcr5), real.get(bank, pcr5), "{boot} {bank}");
+        }
+        let mut other = table.clone();
+        *other.last_mut().unwrap() ^= 1;
+        boot_with_table.partition_table = Some(&other);
+        assert_ne!(
+            boot_with_table.predict(&BANKS).unwrap().pcrs().get(Bank::Sha384, pcr5),
+            real.get(Bank::Sha384, pcr5)
+        );
+    }
 }

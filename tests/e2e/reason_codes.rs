@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nitrotpm_boot_files::BootFilesError;
+use nitrotpm_disk_image::DiskError;
 use nitrotpm_eventlog::LogError;
 use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_nitro_document::DocumentError;
@@ -66,10 +68,15 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         EnrolmentError::CODES,
         PolicyError::CODES,
         PredictError::CODES,
+        DiskError::CODES,
+        BootFilesError::CODES,
         UefiError::CODES,
+        nitrotpm_explain::ReferenceError::CODES,
+        nitrotpm_reference_values::ReferenceValueError::CODES,
         REFUSAL_CODES,
         WARNING_CODES,
         nitrotpm_credential::EnrolmentError::CODES,
+        nitrotpm_credential::CredentialError::CODES,
         RecipientError::CODES,
     ]
     .iter()

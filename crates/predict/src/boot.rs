@@ -9,7 +9,7 @@ use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, 
 use crate::event::PredictedEvent;
 use crate::message::{Message, digest_all};
 use crate::uki::{Role, role};
-use crate::{Decision, GrubMeasurement, PeImage, PredictError, Refusal, ShimState, Sidecars, decide};
+use crate::{Decision, GrubMeasurement, LinuxEntry, PeImage, PredictError, Refusal, ShimState, Sidecars, decide};
 
 /// What boots, and with what.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,14 @@ pub struct Boot<'a> {
     pub phases: &'a [&'a str],
     /// Whether systemd 261 or later extends `os-separator` in the initrd.
     pub os_separator: bool,
+    /// What the entry gives a kernel that systemd-boot starts, where the last image is one.
+    pub entry: Option<LinuxEntry<'a>>,
+    /// The data of the event for the boot disk's partition table; PCR 5 is known only with it.
+    pub partition_table: Option<&'a [u8]>,
+    /// systemd-boot's `loader.conf`, if the disk with the partition table has one.
+    pub loader_conf: Option<&'a [u8]>,
+    /// Registers that the caller knows to depend on more than is given here, each list with the reason.
+    pub unknown: &'a [(Vec<u8>, String)],
 }
 
 impl<'a> Boot<'a> {
@@ -50,6 +58,10 @@ impl<'a> Boot<'a> {
             grub: None,
             phases: &[],
             os_separator: false,
+            entry: None,
+            partition_table: None,
+            loader_conf: None,
+            unknown: &[],
         }
     }
 
@@ -152,7 +164,12 @@ impl<'a> Plan<'a> {
         };
         plan.unknown(&[0], "it measures the firmware, which the image does not determine");
         plan.unknown(&[1], "it measures boot variables and hardware, and differs between instances");
-        plan.unknown(&[5], "it measures the partition table and what the boot manager does");
+        if boot.partition_table.is_none() {
+            plan.unknown(&[5], "it measures the disk's partition table; give the disk image");
+        }
+        for (pcrs, reason) in boot.unknown {
+            plan.unknown(pcrs, reason.as_str());
+        }
         plan.unknown(&[10], "IMA measures files as they are used");
         plan.unknown(&[15], "it measures what userspace decides");
         Ok(plan)
@@ -211,8 +228,11 @@ impl<'a> Plan<'a> {
         self.measure(7, EventType::SEPARATOR, vec![0; 4], "separator");
         let action = "Calling EFI Application from Boot Option";
         self.measure(4, EventType::EFI_ACTION, action.into(), "firmware begins to boot");
-        for pcr in [2, 3, 4, 6] {
+        for pcr in [2, 3, 4, 5, 6] {
             self.measure(pcr, EventType::SEPARATOR, vec![0; 4], "separator");
+        }
+        if let Some(data) = self.boot.partition_table {
+            self.measure(5, EventType::EFI_GPT_EVENT, data.to_vec(), "the disk's partition table");
         }
     }
 
@@ -221,6 +241,8 @@ impl<'a> Plan<'a> {
         let mut shim = false;
         let mut grub = false;
         let mut systemd_boot = None;
+        let mut loader = None;
+        let (mut has_unified, mut has_entry) = (false, false);
         for image in images {
             let role = role(image)?;
             if grub {
@@ -231,8 +253,18 @@ impl<'a> Plan<'a> {
                 self.load_by_firmware(image)?;
             }
             match role {
-                Role::Uki(stub) => self.unified_kernel(image, stub, systemd_boot)?,
-                Role::SystemdBoot(version) => systemd_boot = Some(version),
+                Role::Uki(stub) => {
+                    has_unified = true;
+                    self.unified_kernel(image, stub, systemd_boot)?;
+                    if !matches!(stub, 252 | 254 | 257 | 262) {
+                        self.unknown(&[5], format!("what systemd-stub {stub} measures into it was not checked"));
+                    }
+                }
+                Role::SystemdBoot(version) => {
+                    systemd_boot = Some(version);
+                    loader = Some(image);
+                    self.loader_configuration(version);
+                }
                 Role::Shim => {
                     shim = true;
                     self.shim_state(image);
@@ -241,14 +273,39 @@ impl<'a> Plan<'a> {
                     grub = true;
                     self.grub(image);
                 }
+                Role::Other
+                    if let (Some(loader), Some(entry)) = (loader, self.boot.entry)
+                        && image.is_linux() =>
+                {
+                    has_entry = true;
+                    self.linux_by_entry(image, loader, entry);
+                }
                 Role::Other if !grub => {
                     let reason = format!("what {} measures itself is not known", image.name());
-                    self.unknown(&[8, 9, 11, 12, 13, 14], reason);
+                    self.unknown(&[5, 8, 9, 11, 12, 13, 14], reason);
                 }
                 Role::Other => {}
             }
         }
+        self.left_over(has_unified, has_entry);
+        self.exit_boot_services();
         Ok(())
+    }
+
+    /// What was given for an image that is not there is not passed over.
+    fn left_over(&mut self, has_unified: bool, has_entry: bool) {
+        let boot = self.boot;
+        let beside = &boot.sidecars;
+        let files = [beside.credentials, beside.global_credentials, beside.system_extensions];
+        let given = boot.profile > 0 || !beside.addons.is_empty() || files.iter().any(|files| !files.is_empty());
+        if !has_unified && (given || (boot.command_line.is_some() && !has_entry)) {
+            let reason =
+                "a command line, a profile or files beside a unified kernel image were given, and no such image";
+            self.unknown(&[4, 9, 11, 12, 13], reason);
+        }
+        if boot.entry.is_some() && !has_entry {
+            self.unknown(&[9, 12], "a boot entry was given, and no kernel behind systemd-boot");
+        }
     }
 
     /// The event of a loaded image in PCR 4.
@@ -339,9 +396,6 @@ impl<'a> Plan<'a> {
                 format!("it depends on MokList, MokListX and SbatLevel, which {} reads; give them", image.name());
             return self.unknown(&[7, 14], reason);
         };
-        if !self.secure_boot() {
-            return self.unknown(&[7, 14], "what shim measures with Secure Boot off was not checked by a boot");
-        }
         let Some(mok_list_x) = state.mok_list_x.filter(|content| !content.is_empty()) else {
             self.unknown(&[14], "it depends on MokListX; give MokListXRT");
             return self.shim_events(&state, &[]);
@@ -398,7 +452,7 @@ impl<'a> Plan<'a> {
             self.measure(11, EventType::IPL, (*phase).into(), format!("boot phase {phase}"));
         }
         if self.boot.os_separator {
-            for pcr in [2, 3, 4, 6, 7, 9, 12, 13, 14] {
+            for pcr in [2, 3, 4, 5, 6, 7, 9, 12, 13, 14] {
                 self.measure(pcr, EventType::IPL, b"os-separator".into(), "os-separator of systemd 261");
             }
         }

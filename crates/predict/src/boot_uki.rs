@@ -9,9 +9,9 @@ use crate::uki::{Uki, clean, load_options};
 use crate::{Decision, PeImage, PredictError, decide};
 
 /// `EV_EVENT_TAG` of Linux: the initrd.
-const TAG_INITRD: u32 = 0x8F3B_22EC;
+pub(crate) const TAG_INITRD: u32 = 0x8F3B_22EC;
 /// `EV_EVENT_TAG` of Linux: the load options.
-const TAG_LOAD_OPTIONS: u32 = 0x8F3B_22ED;
+pub(crate) const TAG_LOAD_OPTIONS: u32 = 0x8F3B_22ED;
 /// `EV_EVENT_TAG` of systemd-stub: the profile ("src/boot/measure.h").
 const TAG_PROFILE: u32 = 0x13AE_D6DB;
 
@@ -51,8 +51,20 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// What systemd-boot passes to the image. Until 254 it passes the image's own command line and measures it.
+    /// What systemd-boot passes to the image. Until 254 it passes the image's own command line and measures it; from 257
+    /// on it passes `@N` for a profile, which the stub cuts off, and measures that ("src/boot/boot.c",
+    /// `call_image_start`).
     fn passed_by_boot_loader(&mut self, uki: &Uki<'_, 'a>, systemd_boot: Option<u32>) -> Option<String> {
+        match (systemd_boot, self.boot.profile) {
+            (Some(257..), profile @ 1..) => {
+                let cause = format!("systemd-boot passes \"@{profile}\"");
+                self.measure(12, EventType::IPL, load_options(&format!("@{profile}")), cause);
+            }
+            (Some(version), 1..) => {
+                self.unknown(&[9, 11, 12], format!("systemd-boot {version} knows no profiles, and cannot pass one on"));
+            }
+            _ => {}
+        }
         match (systemd_boot, self.boot.command_line) {
             (None, line) => line.map(str::to_owned),
             (Some(version), None) if version < 252 => {
@@ -128,7 +140,7 @@ impl<'a> Plan<'a> {
         if addons.is_empty() {
             return Ok(command_line);
         }
-        if stub != 257 {
+        if !matches!(stub, 254 | 257 | 262) {
             self.unknown(&[4, 7, 9, 12], format!("what systemd-stub {stub} makes of addons was not checked by a boot"));
             return Ok(command_line);
         }
@@ -212,7 +224,7 @@ impl<'a> Plan<'a> {
 }
 
 /// The data of an `EV_EVENT_TAG`: tag, length, content (`TCG_PCClientTaggedEvent`).
-fn tagged(tag: u32, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tagged(tag: u32, content: &[u8]) -> Vec<u8> {
     let mut data = tag.to_le_bytes().to_vec();
     data.extend_from_slice(&u32::try_from(content.len()).unwrap_or(u32::MAX).to_le_bytes());
     data.extend_from_slice(content);

@@ -30,6 +30,7 @@ mod cpio;
 mod der;
 mod error;
 mod event;
+mod loader_entry;
 mod message;
 mod output;
 mod pe;
@@ -38,13 +39,16 @@ mod shim;
 #[cfg(test)]
 mod testing;
 mod uki;
+mod words;
 
 pub use boot::{Boot, Prediction};
 pub use error::{Danger, PredictError, Refusal};
 pub use event::PredictedEvent;
+pub use loader_entry::LinuxEntry;
 pub use nitrotpm_eventlog::EventType;
-pub use output::{Caution, KMS_ACTIONS, ReferenceImage, kms_policy, policy_toml};
+pub use output::{Caution, ReferenceImage};
 pub use pe::PeImage;
 pub use secure_boot::{Decision, decide};
-pub use shim::{GrubMeasurement, ShimState};
-pub use uki::Sidecars;
+pub use shim::{GrubMeasurement, ShimDefaults, ShimState};
+pub use uki::{ImageKind, Sidecars};
+pub use words::describe_signature;

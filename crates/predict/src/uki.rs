@@ -18,12 +18,26 @@ pub(crate) enum Role {
     Other,
 }
 
-/// The version in `.sdmagic` after this program's name.
-fn magic_version(image: &PeImage<'_>, program: &str) -> Option<u32> {
+/// The text in `.sdmagic` after this program's name.
+fn magic_text<'a>(image: &PeImage<'a>, program: &str) -> Option<&'a str> {
     let text = image.section(".sdmagic")?.content();
     let text = text.split(|byte| *byte == 0).next().and_then(|text| core::str::from_utf8(text).ok())?;
     let version = text.strip_prefix("#### LoaderInfo: ")?.strip_suffix(" ####")?.strip_prefix(program)?;
-    let version = version.strip_prefix(' ')?;
+    version.strip_prefix(' ')
+}
+
+/// Version and point release of systemd-boot.
+pub(crate) fn systemd_boot_release(image: &PeImage<'_>) -> Option<(u32, u32)> {
+    let text = magic_text(image, "systemd-boot")?;
+    let (_, rest) = text.split_once(|character: char| !character.is_ascii_digit()).unwrap_or((text, ""));
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    let minor = if text.contains('.') { minor.parse().ok()? } else { 0 };
+    Some((magic_version(image, "systemd-boot")?, minor))
+}
+
+/// The version in `.sdmagic` after this program's name.
+fn magic_version(image: &PeImage<'_>, program: &str) -> Option<u32> {
+    let version = magic_text(image, program)?;
     let digits = version.find(|character: char| !character.is_ascii_digit()).unwrap_or(version.len());
     version.get(..digits)?.parse().ok()
 }
@@ -63,6 +77,60 @@ pub(crate) fn role(image: &PeImage<'_>) -> Result<Role, PredictError> {
         None if has_sbat_component(image, "grub") || image.section("mods").is_some() => Role::Grub,
         None => Role::Other,
     })
+}
+
+/// What an image is, for people and for those who look for what it starts next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ImageKind {
+    /// A unified kernel image, with the version of its systemd-stub where it says one.
+    UnifiedKernel(Option<u32>),
+    /// systemd-boot of this version.
+    SystemdBoot(u32),
+    /// shim.
+    Shim,
+    /// GRUB.
+    Grub,
+    /// A Linux kernel that firmware can start.
+    Linux,
+    /// Anything else.
+    Other,
+}
+
+impl core::fmt::Display for ImageKind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::UnifiedKernel(Some(version)) => write!(f, "unified kernel image, systemd-stub {version}"),
+            Self::UnifiedKernel(None) => f.write_str("unified kernel image"),
+            Self::SystemdBoot(version) => write!(f, "systemd-boot {version}"),
+            Self::Shim => f.write_str("shim"),
+            Self::Grub => f.write_str("GRUB"),
+            Self::Linux => f.write_str("Linux kernel"),
+            Self::Other => f.write_str("EFI application"),
+        }
+    }
+}
+
+impl PeImage<'_> {
+    /// What the image is.
+    #[must_use]
+    pub fn kind(&self) -> ImageKind {
+        match role(self) {
+            Ok(Role::Uki(version)) => ImageKind::UnifiedKernel(Some(version)),
+            Ok(Role::SystemdBoot(version)) => ImageKind::SystemdBoot(version),
+            Ok(Role::Shim) => ImageKind::Shim,
+            Ok(Role::Grub) => ImageKind::Grub,
+            Ok(Role::Other) if self.is_linux() => ImageKind::Linux,
+            Ok(Role::Other) => ImageKind::Other,
+            Err(_) => ImageKind::UnifiedKernel(None),
+        }
+    }
+
+    /// Whether it begins as kernels do (Linux documentation, "The Linux/x86 Boot Protocol" and "Booting AArch64 Linux").
+    pub(crate) fn is_linux(&self) -> bool {
+        let has = |place: usize, magic: &[u8]| self.bytes().get(place..).is_some_and(|rest| rest.starts_with(magic));
+        has(0x202, b"HdrS") || has(56, b"ARM\x64")
+    }
 }
 
 /// The files that systemd-stub finds beside an image (`NAME.efi.extra.d`) and in `/loader`; names and contents, in any
@@ -192,6 +260,14 @@ impl<'i, 'a> Uki<'i, 'a> {
     /// The initrd that the kernel gets: the parts that the stub puts together, or why they are not known.
     pub(crate) fn initrd(&self, sidecars: &Sidecars<'_>) -> Result<Message<'a>, String> {
         let stub = self.stub;
+        // systemd PR 41217: the secret comes from an EFI variable that no file of the image has, where there is a random
+        // seed. With 262 and without a seed a boot measured the same as with 257.
+        if stub >= 261 {
+            return Err(format!(
+                "systemd-stub {stub} adds a secret of the machine, .extra/boot-secret, to the initrd where firmware or the \
+                 ESP give it a random seed"
+            ));
+        }
         if !matches!(stub, 252 | 254 | 257) {
             return Err(format!("the initrd that systemd-stub {stub} hands to the kernel was not checked by a boot"));
         }
@@ -228,34 +304,40 @@ impl<'i, 'a> Uki<'i, 'a> {
 
     /// Whether the kernel's EFI stub measures its command line and initrd into PCR 9: seen with Linux 6.1.
     pub(crate) fn kernel_measures(&self) -> Result<(), String> {
-        let release = self.kernel_release().ok_or("the kernel's version is not in the image")?;
-        let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 1) => Ok(()),
-            _ => Err(format!("whether the EFI stub of Linux \"{}\" measures was not checked", release.escape_debug())),
-        }
+        check_release(self.kernel_release())
     }
 
-    /// The version in the header of an x86 kernel (Linux documentation, "The Linux/x86 Boot Protocol"), else `.uname`.
+    /// The version in the kernel's header, else in `.uname`.
     fn kernel_release(&self) -> Option<&'a str> {
-        let kernel = self.kernel()?.content();
-        let header = || {
-            let magic = kernel.get(0x202..0x206)?;
-            let [low, high] = *kernel.get(0x20E..)?.first_chunk()?;
-            let offset = usize::from(u16::from_le_bytes([low, high])).checked_add(0x200)?;
-            (magic == b"HdrS").then(|| kernel.get(offset..))?
-        };
-        let text = match header() {
-            Some(text) => text,
-            None => self.section(".uname")?.content(),
-        };
-        let text = text.get(..text.len().min(128))?.split(|byte| *byte == 0).next()?;
-        core::str::from_utf8(text).ok()
+        linux_release(self.kernel()?.content()).or_else(|| text(self.section(".uname")?.content()))
     }
 
     /// The image's name, for causes.
     pub(crate) fn name(&self) -> &str {
         self.image.name()
+    }
+}
+
+/// The text up to the first NUL.
+fn text(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes.get(..bytes.len().min(128))?.split(|byte| *byte == 0).next()?).ok()
+}
+
+/// The version in the header of an x86 kernel (Linux documentation, "The Linux/x86 Boot Protocol").
+pub(crate) fn linux_release(kernel: &[u8]) -> Option<&str> {
+    let magic = kernel.get(0x202..0x206)?;
+    let [low, high] = *kernel.get(0x20E..)?.first_chunk()?;
+    let offset = usize::from(u16::from_le_bytes([low, high])).checked_add(0x200)?;
+    (magic == b"HdrS").then(|| text(kernel.get(offset..)?))?
+}
+
+/// Whether the EFI stub of this kernel measures its command line and initrd into PCR 9: seen with Linux 6.1.
+pub(crate) fn check_release(release: Option<&str>) -> Result<(), String> {
+    let release = release.ok_or("the kernel's version is not in the image")?;
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (6, 1) => Ok(()),
+        _ => Err(format!("whether the EFI stub of Linux \"{}\" measures was not checked", release.escape_debug())),
     }
 }
 

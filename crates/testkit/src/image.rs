@@ -34,7 +34,18 @@ pub fn pe_image(sections: &[(&str, &[u8])]) -> Vec<u8> {
 /// A unified kernel image with a stub of this version and this command line, as small as one can be.
 #[must_use]
 pub fn unified_kernel_image(version: &str, command_line: &str) -> Vec<u8> {
-    let mut kernel = pe_image(&[(".text", &[0; 600])]);
+    unified(version, command_line, &[0; 600], b"an initrd")
+}
+
+/// A unified kernel image of about so many bytes, half of them kernel and half initrd.
+#[must_use]
+pub fn large_unified_kernel_image(size: usize) -> Vec<u8> {
+    let half: Vec<u8> = (0..size / 2).map(|place| (place ^ place >> 8 ^ place >> 16).to_le_bytes()[0]).collect();
+    unified("257.13", "root=/dev/nvme0n1p2 ro console=ttyS0", &half, &half[..half.len() - 1])
+}
+
+fn unified(version: &str, command_line: &str, kernel_text: &[u8], initrd: &[u8]) -> Vec<u8> {
+    let mut kernel = pe_image(&[(".text", kernel_text)]);
     // The header of an x86 kernel: where its version stands, less 0x200.
     kernel[0x202..0x206].copy_from_slice(b"HdrS");
     kernel[0x20E..0x210].copy_from_slice(&0x400_u16.to_le_bytes());
@@ -46,7 +57,7 @@ pub fn unified_kernel_image(version: &str, command_line: &str) -> Vec<u8> {
         (".osrel", b"ID=debian\n"),
         (".cmdline", command_line.as_bytes()),
         (".uname", b"6.1.0-56-cloud-amd64"),
-        (".initrd", b"an initrd"),
+        (".initrd", initrd),
         (".linux", &kernel),
     ])
 }

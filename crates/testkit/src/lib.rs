@@ -17,10 +17,12 @@
 //! ```
 #![allow(clippy::expect_used, clippy::panic, reason = "for tests only: what fails here fails a test")]
 
+mod disk;
 mod image;
 mod key;
 mod quote;
 
-pub use image::{pe_image, unified_kernel_image};
+pub use disk::{PARTITION_START, crc32, disk_image, fat_volume};
+pub use image::{large_unified_kernel_image, pe_image, unified_kernel_image};
 pub use key::{SoftwareKey, attestation_key_attributes};
 pub use quote::{QuoteBuilder, SignedBytes, sample_values, select};

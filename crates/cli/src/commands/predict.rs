@@ -1,63 +1,22 @@
-//! `nitrotpm predict`, and the image that `policy new` and `policy kms` start from.
+//! `nitrotpm predict`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
-use nitrotpm_pcr::Bank;
-use nitrotpm_predict::{Boot, PeImage, PredictError, Prediction};
-use nitrotpm_uefi::{Guid, SecureBootVariables, SignatureFile, UefiData, UefiError};
+use nitrotpm_pcr::{Bank, PcrIndex};
+use nitrotpm_predict::Prediction;
+use serde_json::json;
 
+pub(super) use super::boot::failure;
+use super::boot::{self, Predicted};
 use crate::args::{BootArgs, PredictArgs, PredictFormat};
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, read};
-use crate::text::{DIM, HEAD, NOTE, Styled, print, print_json};
-
-/// The exit code that an error of a prediction has.
-pub(super) fn failure(error: &PredictError) -> Failure {
-    let exit = match error {
-        // Firmware would refuse the image, or the policy would prove too little: the answer is no.
-        PredictError::Refused { .. } | PredictError::Dangerous(_) => Exit::Refused,
-        PredictError::NoImage | PredictError::NoBank | PredictError::NotPredicted { .. } => Exit::Usage,
-        _ => Exit::Invalid,
-    };
-    Failure { exit, code: error.code(), message: error.to_string() }
-}
-
-fn uefi_failure(path: &Path, error: &UefiError) -> Failure {
-    Failure { exit: Exit::Invalid, code: error.code(), message: format!("{}: {error}", Shown(path)) }
-}
+use crate::input::Shown;
+use crate::text::{DIM, Escaped, HEAD, NOTE, Styled, print, print_json};
 
 /// Predicts the boot that the flags describe.
-pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
-    let variables = variables(args)?;
-    let files = args.images.iter().map(|path| Ok((path, read(path)?))).collect::<Result<Vec<_>, Failure>>()?;
-    let images = files
-        .iter()
-        .map(|(path, bytes)| PeImage::parse(&Shown(path).to_string(), bytes))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| failure(&error))?;
-    let mut boot = Boot::new(&variables, &images);
-    boot.os_separator = args.os_separator;
-    boot.predict(banks).map_err(|error| failure(&error))
-}
-
-fn variables(args: &BootArgs) -> Result<SecureBootVariables, Failure> {
-    if let Some(path) = &args.uefi_data {
-        let data = UefiData::from_base64(&read(path)?).map_err(|error| uefi_failure(path, &error))?;
-        return Ok(SecureBootVariables::from_uefi_data(&data));
-    }
-    let content = |path: &Option<std::path::PathBuf>, owner: Option<Guid>| match path {
-        None => Ok(Vec::new()),
-        Some(path) => SignatureFile::read(&read(path)?, owner)
-            .map(SignatureFile::into_content)
-            .map_err(|error| uefi_failure(path, &error)),
-    };
-    Ok(SecureBootVariables {
-        pk: content(&args.pk, args.owner)?,
-        kek: content(&args.kek, args.owner)?,
-        db: content(&args.db, args.owner)?,
-        dbx: content(&args.dbx, args.owner)?,
-    })
+pub(crate) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
+    boot::predict(args, banks).map(|predicted| predicted.prediction)
 }
 
 pub(super) fn run(args: &PredictArgs) -> Result<Exit, Failure> {
@@ -65,7 +24,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit, Failure> {
         [] => &[Bank::Sha384],
         banks => banks,
     };
-    let prediction = predict(&args.boot, banks)?;
+    let predicted = boot::predict(&args.boot, banks)?;
+    let prediction = &predicted.prediction;
     if let Some(path) = &args.event_log {
         let log = prediction.to_event_log().map_err(|error| Failure {
             exit: Exit::Invalid,
@@ -76,28 +36,60 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit, Failure> {
             .map_err(|error| Failure::environment("file.write", format!("cannot write {}: {error}", Shown(path))))?;
     }
     match args.format {
-        PredictFormat::Json => print_json(&prediction.to_json())?,
+        PredictFormat::Json => print_json(&document(&predicted))?,
         PredictFormat::Aws => {
             print(&format!("{}\n", prediction.to_aws_json().map_err(|error| failure(&error))?.trim_end()))?
         }
-        PredictFormat::Text => print(&text(&prediction))?,
+        PredictFormat::Text => print(&text(&predicted))?,
     }
     Ok(Exit::Done)
 }
 
-fn text(prediction: &Prediction) -> String {
+/// `nitrotpm.prediction/1` with the images and notes.
+fn document(predicted: &Predicted) -> serde_json::Value {
+    let mut document = predicted.prediction.to_json();
+    if let Some(fields) = document.as_object_mut() {
+        let images = predicted.images.iter().map(|(name, kind)| json!({ "name": name, "kind": kind }));
+        fields.insert("images".into(), images.collect());
+        fields.insert("notes".into(), json!(predicted.notes));
+    }
+    document
+}
+
+/// Each register with its values, and the events that make them.
+fn text(predicted: &Predicted) -> String {
+    let prediction = &predicted.prediction;
     let state = if prediction.secure_boot() { "Secure Boot on" } else { "Secure Boot off" };
     let mut text = format!("{}\n", Styled(HEAD, format!("predicted, {state}")));
     // Writing to a String cannot fail, here and below.
+    for (name, kind) in &predicted.images {
+        let _ = writeln!(text, "  {}  {}", Escaped(name), Styled(DIM, kind));
+    }
+    for note in &predicted.notes {
+        let _ = writeln!(text, "  {}", Styled(NOTE, Escaped(note)));
+    }
+    let mut registers: BTreeMap<PcrIndex, Vec<(Bank, String)>> = BTreeMap::new();
     for (bank, pcr, value) in prediction.pcrs().iter() {
-        let _ = writeln!(text, "{} {pcr:>2}  {value}", Styled(DIM, bank));
+        registers.entry(pcr).or_default().push((bank, value.to_string()));
     }
-    let _ = writeln!(text, "\n{}", Styled(HEAD, "what is measured"));
-    for event in prediction.events() {
-        let _ = writeln!(text, "  PCR {:>2}  {}", event.pcr.to_string(), event.cause);
+    for (pcr, values) in registers {
+        let _ = writeln!(text, "\n{}", Styled(HEAD, format!("PCR {pcr}")));
+        for (bank, value) in values {
+            let _ = writeln!(text, "  {}  {value}", Styled(DIM, bank));
+        }
+        let mut events = prediction.events().iter().filter(|event| event.pcr == pcr).peekable();
+        if events.peek().is_none() {
+            let _ = writeln!(text, "    {}", Styled(DIM, "nothing is measured"));
+        }
+        for event in events {
+            let by = if event.by_userspace { ", by userspace" } else { "" };
+            let kind = Styled(DIM, format!("{:<34}", event.event_type.to_string()));
+            let _ = writeln!(text, "    {kind}{}{by}", Escaped(&event.cause));
+        }
     }
+    text.push('\n');
     for (pcr, reason) in prediction.unpredictable() {
-        let _ = writeln!(text, "  {}", Styled(NOTE, format!("PCR {pcr} is not known: {reason}")));
+        let _ = writeln!(text, "{}", Styled(NOTE, format!("PCR {pcr} is not known: {}", Escaped(reason))));
     }
     text
 }

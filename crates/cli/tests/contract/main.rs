@@ -7,8 +7,14 @@
     reason = "a test that panics fails, and that is all"
 )]
 
+mod boots;
+mod bulk;
+mod corpus;
 mod documents;
+mod enrolment;
+mod hostile;
 mod logs_and_quotes;
+mod policies;
 mod predictions;
 mod usage;
 mod verify;
