@@ -107,6 +107,8 @@ impl Issuer {
         }
         let profile = Profile::aws(module_id, &self.region, seconds)?;
         if self.module_id != module_id || !self.covers(profile.leaf.not_before, profile.leaf.not_after) {
+            // A leaf of before would be under none of the new ones.
+            self.leaf = None;
             self.pki.renew(&profile)?;
             module_id.clone_into(&mut self.module_id);
         }

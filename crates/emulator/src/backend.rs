@@ -34,6 +34,8 @@ pub(crate) struct Backend {
 impl Backend {
     /// Starts swtpm and powers the TPM on at `locality` (0, or 3: TPM2_Startup by firmware that starts it there).
     pub(crate) fn start(program: &OsStr, state: &StateDir, locality: u8) -> Result<Self, EmulatorError> {
+        // A TPM that was suspended goes on where it was, and refuses TPM2_Startup. This one is switched on.
+        state.remove("swtpm/tpm2-00.volatilestate")?;
         // A swtpm whose owner was killed a moment ago may still hold its lock.
         let patience = Instant::now();
         let swtpm = loop {

@@ -181,8 +181,8 @@ impl Device {
         Ok(())
     }
 
-    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (read or replace
-    /// its state, another data channel) are refused.
+    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (read, store or
+    /// replace its state, another data channel) are refused.
     pub(crate) fn control(&mut self, request: &[u8]) -> Vec<u8> {
         let code = request.first_chunk().map(|code| u32::from_be_bytes(*code));
         if matches!(code, Some(control::INIT | control::STOP)) {
@@ -198,7 +198,6 @@ impl Device {
                 | control::HASH_DATA
                 | control::HASH_END
                 | control::CANCEL
-                | control::STORE_VOLATILE
                 | control::RESET_ESTABLISHED
                 | control::STOP
                 | control::GET_CONFIG

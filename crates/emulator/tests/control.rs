@@ -34,6 +34,7 @@ fn use_it(tpm: &NitroTpm, place: &[String; 2]) {
     let code = |command: &[u8]| u32_at(&tpm.execute(command), 6);
     assert!(ok(place, &["-c"]).contains("ptm capability is"));
     assert!(ok(place, &["-g"]).contains("ptm configuration flags: 0x0"));
+    ok(place, &["-C"]);
     assert!(ok(place, &["-e"]).contains("tpmEstablished is"));
     assert!(ok(place, &["-b", "0"]).contains("4096"));
     let info: serde_json::Value = serde_json::from_str(&ok(place, &["--info", "1"])).unwrap();
@@ -73,6 +74,8 @@ fn use_it(tpm: &NitroTpm, place: &[String; 2]) {
     // What would take the TPM out of the emulator's hands is refused, at once, and changes nothing.
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("state");
+    assert!(!ioctl(place, &["-v"]).status.success());
+    assert_eq!(code(&GET_RANDOM), 0);
     for option in ["--save", "--load"] {
         let start = Instant::now();
         std::fs::write(&file, [0; 100]).unwrap();

@@ -80,6 +80,17 @@ fn a_state_directory_serves_one_emulator_at_a_time() {
 }
 
 #[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn a_suspended_state_is_switched_on_all_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(NitroTpm::builder().state_dir(directory.path()).start().unwrap());
+    // What `swtpm_ioctl -v` leaves, and what swtpm would go on from instead of starting.
+    fs::write(directory.path().join("swtpm/tpm2-00.volatilestate"), [0; 100]).unwrap();
+    let tpm = NitroTpm::builder().state_dir(directory.path()).start().unwrap();
+    assert_eq!(tpm.execute(&GET_RANDOM).len(), 20);
+}
+
+#[test]
 fn a_missing_swtpm_is_said_so() {
     let tpm = NitroTpm::builder().swtpm("/nonexistent/swtpm").start();
     let error = tpm.unwrap_err();
