@@ -1,7 +1,7 @@
 //! Finds the corpus, so that a test which needs it is skipped in the open when it is missing, never passed.
 //!
-//! Sets `cfg(corpus)` when the corpus is there, and tells the tests where (`NITROTPM_CORPUS_DIR`); sets `cfg(swtpm)` when
-//! that program is in the path.
+//! Sets `cfg(corpus)` when the corpus is there, and tells the tests where (`NITROTPM_CORPUS_DIR`); sets `cfg(swtpm)` and
+//! `cfg(tpm2_tools)` when those programs are in the path.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,19 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=NITROTPM_CORPUS");
     println!("cargo::rerun-if-env-changed=NITROTPM_REQUIRE_CORPUS");
 
-    println!("cargo::rustc-check-cfg=cfg(swtpm)");
     println!("cargo::rerun-if-env-changed=PATH");
     let path = env::var_os("PATH").unwrap_or_default();
-    for program in env::split_paths(&path).map(|folder| folder.join("swtpm")) {
-        println!("cargo::rerun-if-changed={}", program.display());
-        if program.is_file() {
-            println!("cargo::rustc-cfg=swtpm");
-            break;
+    // A file that is not there counts as changed and would build the tests anew each time; a folder changes when a program
+    // is installed into it.
+    let folders: Vec<PathBuf> = env::split_paths(&path).filter(|folder| folder.is_dir()).collect();
+    for (cfg, program) in [("swtpm", "swtpm"), ("tpm2_tools", "tpm2_eventlog")] {
+        println!("cargo::rustc-check-cfg=cfg({cfg})");
+        match folders.iter().map(|folder| folder.join(program)).find(|program| program.is_file()) {
+            Some(program) => {
+                println!("cargo::rerun-if-changed={}", program.display());
+                println!("cargo::rustc-cfg={cfg}");
+            }
+            None => folders.iter().for_each(|folder| println!("cargo::rerun-if-changed={}", folder.display())),
         }
     }
 

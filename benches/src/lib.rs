@@ -5,10 +5,14 @@
 
 pub mod bound;
 pub mod data;
+#[cfg(feature = "peers")]
 pub mod documents;
+#[cfg(feature = "peers")]
 pub mod log;
+#[cfg(feature = "peers")]
 pub mod peers;
 mod race;
+#[cfg(feature = "peers")]
 pub mod swtpm;
 
 pub use race::{Race, Time, clock_gigahertz, thread_nanoseconds, time_of};

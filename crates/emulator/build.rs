@@ -1,11 +1,10 @@
 //! Finds the programs that tests need, so that such a test is skipped in the open when one is missing, never passed.
 //!
-//! Sets `cfg(swtpm)` and `cfg(tpm2_tools)` when the programs are in the path, and `cfg(fuse)` where file systems can be
-//! mounted by FUSE.
+//! Sets `cfg(swtpm)`, `cfg(swtpm_ioctl)` and `cfg(tpm2_tools)` when the programs are in the path, and `cfg(fuse)` where file
+//! systems can be mounted by FUSE, `cfg(fusermount)` where a user who is not root can.
 
 use std::env;
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -14,7 +13,11 @@ fn main() -> ExitCode {
     println!("cargo::rerun-if-env-changed=NITROTPM_REQUIRE_SWTPM");
 
     let required = env::var_os("NITROTPM_REQUIRE_SWTPM").is_some_and(|value| !value.is_empty() && value != "0");
-    for (cfg, program, package) in [("swtpm", "swtpm", "swtpm"), ("tpm2_tools", "tpm2_pcrread", "tpm2-tools")] {
+    for (cfg, program, package) in [
+        ("swtpm", "swtpm", "swtpm"),
+        ("swtpm_ioctl", "swtpm_ioctl", "swtpm-tools"),
+        ("tpm2_tools", "tpm2_pcrread", "tpm2-tools"),
+    ] {
         println!("cargo::rustc-check-cfg=cfg({cfg})");
         let mut found = false;
         for folder in env::var_os("PATH").iter().flat_map(|path| env::split_paths(path).collect::<Vec<_>>()) {
@@ -33,21 +36,31 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    println!("cargo::rustc-check-cfg=cfg(fuse)");
-    if can_mount() {
+    // Whether this process can mount by itself, and whether anybody can by fusermount3.
+    println!("cargo::rustc-check-cfg=cfg(fuse, fusermount)");
+    println!("cargo::rerun-if-changed=/usr/bin/fusermount3");
+    let [by_itself, by_program] = can_mount();
+    if by_itself || by_program {
         println!("cargo::rustc-cfg=fuse");
+    }
+    if by_program {
+        println!("cargo::rustc-cfg=fusermount");
     }
     ExitCode::SUCCESS
 }
 
-/// The device, and either the capability to mount (CAP_SYS_ADMIN, bit 21) or the program that has it.
-fn can_mount() -> bool {
+/// The device, and the capability to mount (CAP_SYS_ADMIN, bit 21), or a program that can have it: not in a container that
+/// keeps it from all its processes.
+fn can_mount() -> [bool; 2] {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let capable = capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default();
+    let capable = |set: &str| {
+        let capabilities = status.lines().find_map(|line| line.strip_prefix(set));
+        capabilities.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|bits| bits & (1 << 21) != 0)
+    };
     let helper = env::var_os("PATH")
         .iter()
         .flat_map(|path| env::split_paths(path).collect::<Vec<_>>())
         .any(|folder| folder.join("fusermount3").is_file());
-    Path::new("/dev/fuse").exists() && (capable & (1 << 21) != 0 || helper)
+    let usable = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse").is_ok();
+    [usable && capable("CapEff:"), usable && helper && capable("CapBnd:")]
 }

@@ -1,7 +1,8 @@
 //! The attack ledger's section L at the level of a verdict: what a log may and may not do to it.
 
 use nitrotpm_digest_lanes::hash;
-use nitrotpm_eventlog::EventType;
+use nitrotpm_eventlog::writer::{WrittenEvent, uefi_variable};
+use nitrotpm_eventlog::{EventType, guid};
 use nitrotpm_pcr::{Bank, Chain, Digest};
 
 use crate::workbench::{BANKS, Boot, Case, Workbench, changed, index, only, policy, warnings};
@@ -199,4 +200,104 @@ fn l6_a_log_cut_short_is_refused() {
     shorter.log.events_mut().pop();
     let length = shorter.bytes().len();
     cut(length).reject("event_log.replay-mismatch");
+}
+
+/// The digest of the loader of [`Boot::new`].
+fn loader(bank: Bank) -> Digest {
+    hash(bank, &[b"the unified kernel image"])
+}
+
+/// A signature list of these SHA-256 digests.
+fn list_of(digests: &[Digest]) -> Vec<u8> {
+    let kind = guid!("c1c41626-504c-4092-aca9-41f936934328").to_bytes();
+    let size = u32::try_from(28 + 48 * digests.len()).unwrap().to_le_bytes();
+    let entries = digests.iter().flat_map(|digest| [&[7; 16], digest.as_bytes()].concat());
+    [kind.as_slice(), &size, &[0; 4], &48_u32.to_le_bytes()].concat().into_iter().chain(entries).collect()
+}
+
+/// A boot through shim, whose dbx and SBAT level are given.
+fn through_shim(dbx: &[Digest], sbat_level: &str) -> Boot {
+    let mut boot = Boot::new(true, &BANKS);
+    let is_dbx = |event: &WrittenEvent| event.data.windows(6).any(|name| name == b"d\0b\0x\0");
+    let event = boot.log.events_mut().iter_mut().find(|event| is_dbx(event)).unwrap();
+    let data = uefi_variable(guid!("d719b2cb-3d3a-4596-a3bc-dad00e67656f"), "dbx", &list_of(dbx));
+    *event = WrittenEvent::measured(7, EventType::EFI_VARIABLE_DRIVER_CONFIG, &BANKS, &data, &data);
+    let shim = guid!("605dab50-e046-4300-abb6-3dd810dd8b23");
+    let level = uefi_variable(shim, "SbatLevel", sbat_level.as_bytes());
+    boot.log.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &level);
+    boot
+}
+
+#[test]
+fn l23_a_revoked_loader_is_refused() {
+    let (known, missing) = (hash(SHA256, &[b"a hole of 2020"]), hash(SHA256, &[b"a hole of 2026"]));
+    let demands = |table: &str| format!("\n[revocations]\n{table}\n");
+    let bench = Workbench::with_boot(through_shim(&[known], "sbat,1,2024010900\nshim,4\n"));
+    let all = format!(
+        "images = [\"{}\", \"{}\"]\nown_dbx = true\ndbx = [\"{known}\"]\nminimum_sbat_level = 2024010900",
+        hash(SHA384, &[b"a hole"]),
+        hash(SHA256, &[b"a hole"]),
+    );
+    let twin = both_banks(&bench).with(|case| case.policy.push_str(&demands(&all)));
+    let honest = twin.accept();
+    assert!(honest.checks().iter().any(|check| check.id == "policy.revocations"));
+    let with = |table: &str| twin.with(|case| case.policy = case.policy.replace(&all, table));
+
+    // The loader is one that the policy names, in either bank.
+    for bank in BANKS {
+        let result = with(&format!("images = [\"{}\"]", loader(bank))).refuse("revocations.image");
+        let [reason] = result.reasons() else { panic!("{}", result.to_json()) };
+        assert_eq!((reason.bank, reason.pcr), (Some(bank.name()), Some(4)));
+        assert_eq!(reason.found, Some(loader(bank).to_string()));
+        let event = &bench.boot.log.events()[reason.event.unwrap()];
+        assert_eq!(event.event_type, EventType::EFI_BOOT_SERVICES_APPLICATION);
+    }
+    // The machine's own dbx has it, and the firmware loaded it nevertheless.
+    let held = Workbench::with_boot(through_shim(&[known, loader(SHA256)], "sbat,1,2024010900\n"));
+    let own = both_banks(&held).with(|case| case.policy.push_str(&demands("own_dbx = true")));
+    let result = own.refuse("revocations.image");
+    assert!(result.reasons()[0].message.contains("own dbx"), "{}", result.to_json());
+    own.with(|case| case.policy = case.policy.replace(&demands("own_dbx = true"), "")).accept();
+    // dbx lacks an entry.
+    let result = with(&format!("dbx = [\"{known}\", \"{missing}\"]")).refuse("revocations.dbx");
+    assert_eq!(result.reasons()[0].expected, Some(missing.to_string()));
+    // shim is older than what revokes it, or was not there.
+    with("minimum_sbat_level = 2025010100").refuse("revocations.sbat-level");
+    with("minimum_sbat_level = 2022052400").accept();
+    let without = Workbench::new();
+    let level = demands("minimum_sbat_level = 1");
+    both_banks(&without).with(|case| case.policy.push_str(&level)).refuse("revocations.sbat-level");
+    // Whoever ran after shim measured a friendlier level: the lower one counts.
+    let mut twice = through_shim(&[known], "sbat,1,2021030218\n");
+    let shim = guid!("605dab50-e046-4300-abb6-3dd810dd8b23");
+    twice.log.measure(7, EventType::EFI_VARIABLE_AUTHORITY, &uefi_variable(shim, "SbatLevel", b"sbat,1,2025010100\n"));
+    let level = demands("minimum_sbat_level = 2024010900");
+    let twice = Workbench::with_boot(twice);
+    both_banks(&twice).with(|case| case.policy.push_str(&level)).refuse("revocations.sbat-level");
+}
+
+#[test]
+fn l23_what_the_log_does_not_prove_is_not_taken_as_clean() {
+    let bench = Workbench::with_boot(through_shim(&[loader(SHA256)], "sbat,1,2024010900\n"));
+    let sha384 = format!("\n[revocations]\nimages = [\"{}\"]\n", hash(SHA384, &[b"a hole"]));
+    let twin = bench.pinned().with(|case| case.policy.push_str(&sha384));
+    twin.accept();
+    let with = |table: &str| bench.pinned().with(|case| case.policy.push_str(&format!("\n[revocations]\n{table}\n")));
+    // Only SHA-384 is signed: what the log says of SHA-256 is anybody's word.
+    let result = with(&format!("images = [\"{}\"]", loader(SHA256))).refuse("revocations.not-shown");
+    assert_eq!(result.reasons()[0].bank, Some("sha256"));
+    with("own_dbx = true").refuse("revocations.not-shown");
+    // No log, and none demanded otherwise.
+    let no_log = twin.with(|case| {
+        case.evidence.event_log = None;
+        case.policy = case.policy.replace("event_log = true", "");
+    });
+    no_log.refuse("revocations.not-shown");
+    // PCR 7 proves nothing of dbx where it breaks a rule.
+    let mut odd = bench.boot.clone();
+    odd.log.measure(7, EventType::EFI_ACTION, b"an action that nobody knows");
+    let odd = Workbench::with_boot(odd);
+    let dbx = format!("\n[revocations]\ndbx = [\"{}\"]\n", loader(SHA256));
+    odd.pinned().with(|case| case.policy.push_str(&dbx)).refuse("revocations.not-shown");
+    odd.pinned().accept();
 }

@@ -51,6 +51,7 @@ pub(crate) fn nitrotpm() -> Case {
         nonce: Some(unhex(&sample["nonce"])),
         clock: audit(WITHIN_THE_HOUR),
         previous: None,
+        ima_allow_list: None,
     }
 }
 
@@ -141,7 +142,7 @@ fn pinned(key: &[u8]) -> Trust {
 }
 
 /// One quote of one boot, with all that the boot left behind.
-fn boot(boot: &str, folder: &str, quote: &str) -> Case {
+pub(crate) fn boot(boot: &str, folder: &str, quote: &str) -> Case {
     let attest = file(boot, &format!("{folder}/{quote}.msg"));
     let signature = file(boot, &format!("{folder}/{quote}.sig"));
     let selection = UnverifiedQuote::parse(&attest, &signature).unwrap().unverified_view().selection.clone();
@@ -163,6 +164,7 @@ fn boot(boot: &str, folder: &str, quote: &str) -> Case {
         nonce: Some(file(boot, "nonce")),
         clock: audit(MONTHS_LATER),
         previous: None,
+        ima_allow_list: None,
     }
 }
 

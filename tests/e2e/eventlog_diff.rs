@@ -1,13 +1,38 @@
 //! Boots that were changed in one way against their honest twins.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use nitrotpm_eventlog::{EventLog, ParseOptions};
 
 use crate::corpus;
 
+/// Boots that were tampered with, their honest twins, and the true cause: its name, and the sentences that tell it first.
+const TAMPERED: [(&str, &str, &str, &[&str]); 2] = [
+    ("tamper-cmdline", "uki-nosb", "kernel-command-line", COMMAND_LINE),
+    ("tampered-command-line", "secure-boot-off", "kernel-command-line", COMMAND_LINE),
+];
+
+const COMMAND_LINE: &[&str] = &[
+    "PCR 9: the command line that the kernel was started with has other contents",
+    "PCR 11: the kernel command line in the image (.cmdline) has other contents",
+];
+
+/// Where the boots of the corpus and of this repository are.
+fn folders() -> [PathBuf; 2] {
+    [corpus::path("boot"), Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/boot")]
+}
+
+/// A boot's log, by the name of its folder.
+fn log(boot: &str) -> Vec<u8> {
+    let paths = folders().map(|folder| folder.join(boot).join("eventlog.bin"));
+    let path = paths.iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("there is no boot {boot}"));
+    fs::read(path).unwrap()
+}
+
 /// Cause and sentence of every difference.
 fn differences(before: &str, after: &str) -> Vec<(String, String)> {
-    let (before, after) =
-        (corpus::read(&format!("boot/{before}/eventlog.bin")), corpus::read(&format!("boot/{after}/eventlog.bin")));
+    let (before, after) = (log(before), log(after));
     let options = ParseOptions::default();
     let (before, after) = (EventLog::parse(&before, &options).unwrap(), EventLog::parse(&after, &options).unwrap());
     let diff = before.diff(&after).unwrap();
@@ -15,6 +40,29 @@ fn differences(before: &str, after: &str) -> Vec<(String, String)> {
         .iter()
         .map(|difference| (difference.cause().name().to_owned(), format!("PCR {}: {difference}", difference.pcr())))
         .collect()
+}
+
+#[test]
+#[cfg_attr(not(corpus), ignore = "the corpus is not there: set NITROTPM_CORPUS")]
+fn the_true_cause_of_every_tampered_boot_is_told_first() {
+    for (tampered, honest, cause, sentences) in TAMPERED {
+        // Both ways round: what was changed is as telling as what it was changed from.
+        for (before, after) in [(honest, tampered), (tampered, honest)] {
+            let found = differences(before, after);
+            let told: Vec<_> = found.iter().map(|(_, sentence)| sentence.as_str()).collect();
+            assert_eq!(&told[..sentences.len()], sentences, "{before} {after}");
+            // The cause comes first, what follows from it after it, and nothing else is blamed.
+            let causes: Vec<_> = found.iter().map(|(cause, _)| cause.as_str()).collect();
+            assert!(causes[..sentences.len()].iter().all(|found| *found == cause), "{causes:?}");
+            assert_eq!(causes[sentences.len()..], ["boot-image"], "{before} {after}: {told:?}");
+        }
+    }
+    // One that is not in the table is a boot that nobody looked at.
+    let boots = folders().into_iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let names = boots.map(|boot| boot.unwrap().file_name().into_string().unwrap());
+    for name in names.filter(|name| name.starts_with("tamper")) {
+        assert!(TAMPERED.iter().any(|(tampered, ..)| *tampered == name), "{name} has no honest twin in the table");
+    }
 }
 
 #[test]

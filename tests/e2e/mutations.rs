@@ -52,6 +52,7 @@ fn fixture(name: &str) -> (Vec<u8>, Case) {
         nonce: Some(hex::decode(fixture_file(name, "nonce.hex")).unwrap()),
         clock: audit(1_795_478_400),
         previous: None,
+        ima_allow_list: None,
         evidence,
     };
     (bytes, case)

@@ -5,10 +5,9 @@
 
 use nitrotpm_eventlog::{EventLog, EventType, ParseOptions};
 use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues};
-use nitrotpm_predict::{Boot, Caution, PeImage, Prediction, policy_toml};
+use nitrotpm_predict::{Boot, PeImage, Prediction};
 use nitrotpm_testkit::{pe_image, unified_kernel_image};
 use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, SignatureFile, guids, variable_data};
-use nitrotpm_verifier::Policy;
 
 use crate::corpus;
 
@@ -187,16 +186,6 @@ fn awss_tool_prints_the_same() {
         );
         assert_eq!(predict(&[bytes]).to_aws_json().unwrap(), printed);
     }
-}
-
-#[test]
-fn a_policy_made_from_a_prediction_is_read_by_the_verifier() {
-    let prediction = predict(&[unified_kernel_image("252", "quiet")]);
-    let image = prediction.reference_image("web \"1\"", Bank::Sha384, &prediction.identifying_pcrs(), Caution::Refuse);
-    let text = policy_toml("web tier", &[image.unwrap()]).unwrap();
-    let policy = Policy::from_toml(text.as_bytes()).unwrap();
-    assert_eq!(policy.name(), Some("web tier"));
-    assert_eq!(policy.images().len(), 1);
 }
 
 /// With the partition table that was measured, PCR 5 is that of every boot, behind each boot loader.

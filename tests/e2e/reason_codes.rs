@@ -71,9 +71,12 @@ fn every_code_is_documented_and_every_documented_code_exists() {
         DiskError::CODES,
         BootFilesError::CODES,
         UefiError::CODES,
+        nitrotpm_explain::ReferenceError::CODES,
+        nitrotpm_reference_values::ReferenceValueError::CODES,
         REFUSAL_CODES,
         WARNING_CODES,
         nitrotpm_credential::EnrolmentError::CODES,
+        nitrotpm_credential::CredentialError::CODES,
         RecipientError::CODES,
     ]
     .iter()

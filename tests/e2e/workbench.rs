@@ -284,6 +284,7 @@ impl Workbench {
             nonce: Some(NONCE.to_vec()),
             clock: live(MADE + 60),
             previous: None,
+            ima_allow_list: None,
         }
     }
 }
@@ -298,6 +299,8 @@ pub(crate) struct Case {
     pub(crate) nonce: Option<Vec<u8>>,
     pub(crate) clock: Clock,
     pub(crate) previous: Option<ClockInfo>,
+    /// The files that IMA may have measured, as `sha256sum` prints them.
+    pub(crate) ima_allow_list: Option<String>,
 }
 
 impl Case {
@@ -308,7 +311,10 @@ impl Case {
     /// The verdict on other bytes than those of the bundle.
     #[track_caller]
     pub(crate) fn judge_bytes(&self, evidence: &[u8]) -> AttestationResult {
-        let policy = Policy::from_toml(self.policy.as_bytes()).unwrap();
+        let mut policy = Policy::from_toml(self.policy.as_bytes()).unwrap();
+        if let Some(list) = &self.ima_allow_list {
+            policy = policy.with_ima_allow_list(list.as_bytes()).unwrap();
+        }
         let nonce = self.nonce.as_deref().map(|bytes| Nonce::new(bytes).unwrap());
         let expectation = nonce.as_ref().map_or(NonceExpectation::NotChecked, NonceExpectation::Expected);
         let request = Request::new(expectation, self.clock);

@@ -3,8 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::AttesterError;
+
+/// How long a device may be in somebody else's hands, or full of somebody else's objects: `/dev/tpm0` and swtpm serve one
+/// program at a time, and a TPM has three places.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to reach the TPM, as libtss2 writes it.
 ///

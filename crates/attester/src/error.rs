@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nitrotpm_credential::EnrolmentError;
+use nitrotpm_credential::{CredentialError, EnrolmentError};
 use nitrotpm_kms_recipient::RecipientError;
 use nitrotpm_pcr::Bank;
 use nitrotpm_tpm_wire::WireError;
@@ -100,6 +100,36 @@ pub enum AttesterError {
     /// A challenge whose endorsement key cannot be told.
     #[error("the challenge is for no endorsement key of a TCG template (RSA-2048, P-256, P-384); ask for one that is")]
     ChallengeKeyType,
+    /// A handle at which there is nothing.
+    #[error("there is nothing at handle {handle:#010x}; `nitrotpm-attester nv list` and `key list` show what there is")]
+    NoSuchHandle {
+        /// The handle.
+        handle: u32,
+    },
+    /// A handle that is none of its kind.
+    #[error("{handle:#x} is no handle of {kind}; write one as in {example}")]
+    HandleRange {
+        /// The handle.
+        handle: u32,
+        /// What it should be a handle of.
+        kind: &'static str,
+        /// One that is.
+        example: &'static str,
+    },
+    /// An NV index that does not allow what is asked.
+    #[error("NV index {handle:#010x}: {detail}; `nitrotpm-attester nv list` shows what it allows")]
+    NvAccess {
+        /// The index.
+        handle: u32,
+        /// What it does not allow.
+        detail: String,
+    },
+    /// A password that no TPM takes.
+    #[error("the password has {length} bytes, and a TPM's has at most 64; check the file that holds it")]
+    PasswordLength {
+        /// Its length.
+        length: usize,
+    },
     /// A bank that the TPM does not keep.
     #[error("the TPM does not keep the {bank} bank; `nitrotpm-attester capabilities` lists those it keeps")]
     BankNotActive {
@@ -168,7 +198,7 @@ pub enum AttesterError {
         detail: &'static str,
     },
     /// A file that cannot be read or written.
-    #[error("{} cannot be {action}: {source}", path.display())]
+    #[error("{} cannot be {action}: {source}{}", path.display(), advice(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -190,15 +220,31 @@ pub enum AttesterError {
     Wire(#[from] WireError),
     /// An enrolment that goes no further.
     #[error(transparent)]
-    Enrolment(#[from] EnrolmentError),
+    Credential(#[from] CredentialError),
     /// An answer of KMS that stays closed.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
 }
 
+/// What to do about a file.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::PermissionDenied => "; run as root or as its owner (the kernel's logs are root's)",
+        io::ErrorKind::AlreadyExists => "; it is never replaced, give another name",
+        _ => "",
+    }
+}
+
+impl From<EnrolmentError> for AttesterError {
+    fn from(error: EnrolmentError) -> Self {
+        Self::Credential(error.into())
+    }
+}
+
 impl AttesterError {
     /// Every code of this crate that [`AttesterError::code`] can return; beside them it returns those of
-    /// [`WireError::CODES`], [`EnrolmentError::CODES`] and [`RecipientError::CODES`].
+    /// [`WireError::CODES`], [`CredentialError::code`] and [`RecipientError::CODES`].
     pub const CODES: &'static [&'static str] = &[
         "attester.connection",
         "attester.selection",
@@ -213,6 +259,10 @@ impl AttesterError {
         "attester.challenge-refused",
         "attester.challenge-key",
         "attester.challenge-key-type",
+        "attester.no-such-handle",
+        "attester.handle-range",
+        "attester.nv-access",
+        "attester.password-length",
         "attester.bank-not-active",
         "attester.pcrs-moving",
         "attester.nonce-length",
@@ -244,6 +294,10 @@ impl AttesterError {
             Self::ChallengeRefused => "attester.challenge-refused",
             Self::ChallengeForAnotherKey { .. } => "attester.challenge-key",
             Self::ChallengeKeyType => "attester.challenge-key-type",
+            Self::NoSuchHandle { .. } => "attester.no-such-handle",
+            Self::HandleRange { .. } => "attester.handle-range",
+            Self::NvAccess { .. } => "attester.nv-access",
+            Self::PasswordLength { .. } => "attester.password-length",
             Self::BankNotActive { .. } => "attester.bank-not-active",
             Self::PcrsMoving { .. } => "attester.pcrs-moving",
             Self::NonceLength { .. } => "attester.nonce-length",
@@ -257,8 +311,26 @@ impl AttesterError {
             Self::File { .. } => "attester.file",
             Self::Malformed { .. } => "attester.malformed",
             Self::Wire(error) => error.code(),
-            Self::Enrolment(error) => error.code(),
+            Self::Credential(error) => error.code(),
             Self::Recipient(error) => error.code(),
+        }
+    }
+
+    /// The same, where it is about a password, with the option that gives it.
+    pub(crate) fn with_option(self, option: &'static str) -> Self {
+        match self {
+            Self::Authorization { command, .. } => Self::Authorization { command, option },
+            other => other,
+        }
+    }
+
+    /// Whether somebody else is in the way, who may be gone in a moment: a device in use, a TPM full of another program's
+    /// objects or sessions (`TPM_RC_OBJECT_MEMORY`, `TPM_RC_SESSION_MEMORY`).
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Response { response, .. } => matches!(*response & 0xFFFF, 0x902 | 0x903),
+            _ => false,
         }
     }
 
@@ -267,14 +339,19 @@ impl AttesterError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Connection { .. } | Self::Selection { .. } | Self::NonceLength { .. } | Self::FieldLength { .. } => 2,
+            Self::Connection { .. }
+            | Self::Selection { .. }
+            | Self::NonceLength { .. }
+            | Self::FieldLength { .. }
+            | Self::HandleRange { .. }
+            | Self::PasswordLength { .. } => 2,
             Self::ChallengeRefused
             | Self::ChallengeForAnotherKey { .. }
             | Self::ChallengeKeyType
             | Self::Malformed { .. }
             | Self::Wire(_)
-            | Self::Enrolment(_)
             | Self::Recipient(_) => 3,
+            Self::Credential(error) if !error.is_environment() => 3,
             _ => 4,
         }
     }
@@ -313,7 +390,8 @@ mod tests {
     fn exit_codes_tell_usage_from_evidence_from_environment() {
         assert_eq!(AttesterError::Selection { detail: String::new() }.exit_code(), 2);
         assert_eq!(AttesterError::ChallengeRefused.exit_code(), 3);
-        assert_eq!(AttesterError::from(EnrolmentError::Answer).exit_code(), 3);
+        assert_eq!(AttesterError::from(CredentialError::Answer).exit_code(), 3);
+        assert_eq!(AttesterError::from(CredentialError::Random).exit_code(), 4);
         assert_eq!(AttesterError::LockedOut.exit_code(), 4);
     }
 }

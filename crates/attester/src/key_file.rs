@@ -106,13 +106,22 @@ pub(crate) fn parent_template() -> Public {
     }
 }
 
-/// An attestation key as it is kept on disk: the private part is encrypted by the TPM and useless elsewhere.
+/// Where the private part of a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Private {
+    /// Here, encrypted by the TPM: the content of `TPM2B_PRIVATE`.
+    Wrapped(Vec<u8>),
+    /// In the TPM, at this handle.
+    Persistent(u32),
+}
+
+/// An attestation key: kept on disk, its private part encrypted by the TPM and useless elsewhere, or in the TPM.
 ///
-/// JSON: `{"schema": "nitrotpm.key/1", "public": b64 of TPM2B_PUBLIC, "private": b64 of the content of TPM2B_PRIVATE}`.
+/// JSON of one kept on disk: `{"schema": "nitrotpm.key/1", "public": b64 of TPM2B_PUBLIC, "private": b64 of the content of TPM2B_PRIVATE}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
     pub(crate) public: Public,
-    pub(crate) private: Vec<u8>,
+    pub(crate) private: Private,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -137,7 +146,7 @@ impl StoredKey {
     /// The public key as DER `SubjectPublicKeyInfo`: the form in which a document carries it.
     ///
     /// # Errors
-    /// [`AttesterError::Enrolment`] for a key that is no attestation key.
+    /// [`AttesterError::Credential`] for a key that is no attestation key.
     pub fn public_key_der(&self) -> Result<Vec<u8>, AttesterError> {
         Ok(CandidateKey::from_public(self.public.clone())?.public_key().to_spki_der())
     }
@@ -152,16 +161,20 @@ impl StoredKey {
         if json.schema != SCHEMA {
             return Err(malformed(format!("its schema is not \"{SCHEMA}\"")));
         }
-        Ok(Self { public: Public::parse_tpm2b(&json.public)?, private: json.private })
+        Ok(Self { public: Public::parse_tpm2b(&json.public)?, private: Private::Wrapped(json.private) })
     }
 
     /// Writes a key file.
     ///
     /// # Errors
-    /// [`AttesterError::Wire`] where the public area is too long to be written.
+    /// [`AttesterError::Malformed`] for a key that is in the TPM; [`AttesterError::Wire`] where the public area is too long
+    /// to be written.
     pub fn to_json(&self) -> Result<String, AttesterError> {
-        let json =
-            KeyJson { schema: SCHEMA.to_owned(), public: self.public.to_tpm2b()?, private: self.private.clone() };
+        let Private::Wrapped(private) = &self.private else {
+            let detail = "a persistent key stays in the TPM, name it by its handle".to_owned();
+            return Err(AttesterError::Malformed { document: "the key file", detail });
+        };
+        let json = KeyJson { schema: SCHEMA.to_owned(), public: self.public.to_tpm2b()?, private: private.clone() };
         serde_json::to_string(&json)
             .map_err(|error| AttesterError::Malformed { document: "the key file", detail: error.to_string() })
     }

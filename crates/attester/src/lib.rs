@@ -27,10 +27,10 @@ mod tpm;
 
 pub use collect::{Collection, EVENT_LOG, IMA_LOG, LogFile};
 pub use connection::Connection;
-pub use document::{DocumentOptions, request_document};
+pub use document::{DocumentOptions, Protection, request_document};
 pub use error::AttesterError;
 pub use evidence::Evidence;
 pub use key_file::{KeyAlgorithm, StoredKey};
 pub use nsm::DocumentRequest;
 pub use selection::{all_but_sha1, parse_selection};
-pub use tpm::{Capabilities, PcrReading, Quote, Tpm};
+pub use tpm::{Capabilities, NvIndex, NvPassword, PcrReading, Quote, Tpm};

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use nitrotpm_credential::InstanceId;
 use nitrotpm_freshness::NonceExpectation;
 
 pub(crate) use crate::boot_args::BootArgs;
 use crate::exit::Failure;
-use crate::input::{At, NonceHex};
+use crate::input::{At, NonceHex, PcrList, TypeName};
+pub(crate) use crate::policy_args::PolicyCommand;
+use crate::references::{NamedFile, ReferenceFiles};
 
 /// Verifies, inspects and explains what a NitroTPM instance says about its boot.
 #[derive(Debug, Parser)]
@@ -16,6 +19,9 @@ use crate::input::{At, NonceHex};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Colours in text; auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value_t)]
+    pub(crate) color: clap::ColorChoice,
 }
 
 const EXIT_CODES: &str = "\
@@ -24,7 +30,9 @@ Exit codes:
   1  refused: the evidence is authentic and does not satisfy the policy
   2  wrong usage: flags, or a policy that cannot be read or demands nothing
   3  evidence invalid: malformed, not authentic, untrusted key, stale, wrong nonce, not replaying
-  4  the environment failed: a file, a disk, a stream";
+  4  the environment failed: a file, a disk, a stream
+
+--version --verbose says which commit this is, and which instruction sets and signature libraries are used here.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -33,6 +41,8 @@ pub(crate) enum Command {
 Examples:
   nitrotpm verify evidence.json --policy web.toml --nonce 8f4e…
   nitrotpm verify *.json --policy web.toml --no-nonce --at 2026-02-03T11:00:00Z --format json
+  nitrotpm verify evidence.json --policy web.toml --nonce 8f4e… --reference web-42=web-42.prediction.json \
+    --superseded web-41=web-41.prediction.json
 
 A document is trusted by its chain to AWS's root. A quote is trusted where its key is given with --trust-ak or
 --enrolment, or where the document of the same evidence carries the key and has the same PCRs.")]
@@ -49,6 +59,13 @@ A document is trusted by its chain to AWS's root. A quote is trusted where its k
     /// Evidence bundles
     #[command(subcommand)]
     Evidence(EvidenceCommand),
+    /// Enrol attestation keys: the verifier's side, without a TPM
+    #[command(
+        subcommand,
+        after_help = "\
+The instance asks with `nitrotpm-attester enrol request` and answers with `nitrotpm-attester enrol activate`."
+    )]
+    Enrol(EnrolCommand),
     /// Predict the PCRs of a boot from the files of its image
     #[command(after_help = "\
 Examples:
@@ -70,9 +87,11 @@ Examples:
         /// The boot's event log; - is standard input
         #[arg(long, value_name = "FILE")]
         event_log: PathBuf,
-        /// A known good event log, a prediction (predict --format json), or PCRs: {\"sha384\": {\"4\": \"HEX\"}}
-        #[arg(long, value_name = "FILE")]
-        expect: PathBuf,
+        /// A known good event log, a prediction (predict --format json), or PCRs: {"sha384": {"4": "HEX"}}
+        #[arg(long, value_name = "[NAME=]FILE")]
+        expect: NamedFile,
+        #[command(flatten)]
+        known: ReferenceFiles,
         #[command(flatten)]
         format: FormatArg,
     },
@@ -178,9 +197,14 @@ pub(crate) struct VerifyArgs {
     /// Trust quotes by the attestation key of this enrolment record (may be repeated)
     #[arg(long = "enrolment", value_name = "FILE")]
     pub(crate) enrolments: Vec<PathBuf>,
+    /// Demand that IMA measured no other files than these: what `sha256sum FILE...` prints, paths as IMA has them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ima_allow_list: Option<PathBuf>,
     /// Rely on the SHA-1 bank, and on signatures over SHA-1
     #[arg(long)]
     pub(crate) allow_sha1: bool,
+    #[command(flatten)]
+    pub(crate) known: ReferenceFiles,
     #[command(flatten)]
     pub(crate) format: FormatArg,
 }
@@ -222,16 +246,13 @@ pub(crate) enum EventLogCommand {
     #[command(after_help = "\
 Examples:
   nitrotpm eventlog show /sys/kernel/security/tpm0/binary_bios_measurements
-  nitrotpm eventlog show eventlog.bin --pcr 4 --pcr 7")]
-    Show {
-        /// The log; - is standard input
-        file: PathBuf,
-        /// Only events of this PCR (may be repeated)
-        #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u32).range(0..24))]
-        pcrs: Vec<u32>,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  nitrotpm eventlog show eventlog.bin --pcr 4,7-9 --details
+  nitrotpm eventlog show eventlog.bin --type variable --by-pcr
+  nitrotpm eventlog show eventlog.bin --pcrs pcrs.json --format html > eventlog.html
+
+The page is one file that needs no network; what is searched and chosen in it is kept in its address, after the #.
+On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
+    Show(ShowArgs),
     /// Say in words what differs between two boots
     #[command(after_help = "Example:\n  nitrotpm eventlog diff known-good.bin today.bin")]
     Diff {
@@ -239,27 +260,83 @@ Examples:
         a: PathBuf,
         /// The second log
         b: PathBuf,
-        #[command(flatten)]
-        format: FormatArg,
+        /// For a person, one JSON document for a script, or one page for a browser
+        #[arg(long, value_enum, default_value_t)]
+        format: ShowFormat,
     },
-    /// Compute the PCRs that a log gives, and compare them
+    /// Compute the PCRs that logs give, and compare them
     #[command(after_help = "\
 Examples:
   nitrotpm eventlog replay eventlog.bin
-  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json")]
-    Replay {
-        /// Logs; - is standard input
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// Compare with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be reproduced
-        #[arg(long, value_name = "FILE")]
-        pcrs: Option<PathBuf>,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json
+  nitrotpm eventlog replay /var/lib/evidence --format json > replayed.json
+  find /var/lib/evidence -name '*.bin' -print0 | nitrotpm eventlog replay --files-from - --null
+
+Folders are walked to their ends, sorted by name. For a folder or a list, text has one line a file and a summary; JSON is
+one array, written as it grows. A file that cannot be read or parsed is named and the others go on; the exit code is that
+of the worst: 4 a file was not read, 3 one is no log, 1 one differs from --pcrs.")]
+    Replay(ReplayArgs),
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Logs, and folders of logs; - is standard input
+    #[arg(required_unless_present = "files_from")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Also those that this list names, one a line; - is standard input
+    #[arg(long, value_name = "LIST")]
+    pub(crate) files_from: Option<PathBuf>,
+    /// The list's names end with zero bytes, as `find -print0` writes them
+    #[arg(long, short = '0', requires = "files_from")]
+    pub(crate) null: bool,
+    /// Compare with these PCRs: {"sha384": {"4": "HEX"}}; every one given must be reproduced
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// Also count whose data is what its digests say, whose is not, and whose cannot be told; no part of the exit code
+    #[arg(long)]
+    pub(crate) check_payloads: bool,
+    #[command(flatten)]
+    pub(crate) format: FormatArg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The log; - is standard input
+    pub(crate) file: PathBuf,
+    /// Only events of these PCRs: 4, or 4,7, or 0-7 (may be repeated)
+    #[arg(long = "pcr", value_name = "N[,N|N-M]")]
+    pub(crate) pcr: Vec<PcrList>,
+    /// Only events of the types whose names begin so, with or without EV_ and EFI_, or have this number (may be repeated)
+    #[arg(long = "type", value_name = "NAME")]
+    pub(crate) types: Vec<TypeName>,
+    /// Group the events by PCR, each with the value that the log replays to (text)
+    #[arg(long)]
+    pub(crate) by_pcr: bool,
+    /// Show digests and every decoded field below each event (text)
+    #[arg(long)]
+    pub(crate) details: bool,
+    /// Compare the replayed values with these PCRs: {"sha384": {"4": "HEX"}}
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcrs: Option<PathBuf>,
+    /// For a person, one JSON document for a script, or one page for a browser
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: ShowFormat,
+}
+
+/// How a log is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShowFormat {
+    /// For a person
+    #[default]
+    Text,
+    /// One JSON document
+    Json,
+    /// One page for a browser, complete in itself
+    Html,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what boots").args(["images", "disk", "boot_file"]).required(true))]
 pub(crate) struct PredictArgs {
     #[command(flatten)]
     pub(crate) boot: BootArgs,
@@ -286,21 +363,6 @@ pub(crate) enum PredictFormat {
     Aws,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct ReferenceArgs {
-    #[command(flatten)]
-    pub(crate) boot: BootArgs,
-    /// The image's name in the policy
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: String,
-    /// The PCRs that identify the image (repeat the flag); 4 and 12, and 7 with Secure Boot, where none is named
-    #[arg(long = "pcr", value_name = "N", value_parser = clap::value_parser!(u8).range(0..24))]
-    pub(crate) pcrs: Vec<u8>,
-    /// Write a policy though it proves less than it seems to
-    #[arg(long)]
-    pub(crate) accept_danger: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum QuoteCommand {
     /// Verify one quote under one attestation key
@@ -321,7 +383,7 @@ Without --pcrs the signature and the nonce are verified, and what the quote cove
         ak: PathBuf,
         #[command(flatten)]
         nonce: NonceArgs,
-        /// The PCR values: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be covered by the quote
+        /// The PCR values: {"sha384": {"4": "HEX"}}; every one given must be covered by the quote
         #[arg(long, value_name = "FILE")]
         pcrs: Option<PathBuf>,
         /// Rely on the SHA-1 bank, and on signatures over SHA-1
@@ -367,7 +429,7 @@ pub(crate) struct PackArgs {
     /// The endorsement key
     #[arg(long, value_name = "FILE")]
     pub(crate) ek: Option<PathBuf>,
-    /// The PCR values that the quotes cover: {\"sha384\": {\"4\": \"HEX\"}}
+    /// The PCR values that the quotes cover: {"sha384": {"4": "HEX"}}
     #[arg(long, value_name = "FILE")]
     pub(crate) pcrs: Option<PathBuf>,
     /// The firmware's event log
@@ -382,27 +444,51 @@ pub(crate) struct PackArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Make a policy from an image
-    #[command(after_help = "Example:\n  nitrotpm policy new --name web-41 --image web.efi > web.toml")]
-    New(ReferenceArgs),
-    /// Write the AWS KMS key policy that only this image satisfies
+pub(crate) enum EnrolCommand {
+    /// Challenge the TPM whose endorsement key is trusted
     #[command(after_help = "\
 Example:
-  nitrotpm policy kms --name web-41 --image web.efi --principal arn:aws:iam::111122223333:role/Web")]
-    Kms {
-        #[command(flatten)]
-        reference: ReferenceArgs,
-        /// The ARN of the role that may use the key: PCRs prove code, not tenant
-        #[arg(long, value_name = "ARN")]
-        principal: String,
-    },
-    /// Say what in a policy is dangerous or useless
-    #[command(after_help = "Example:\n  nitrotpm policy lint web.toml")]
-    Lint {
-        /// The policy; - is standard input
-        file: PathBuf,
-        #[command(flatten)]
-        format: FormatArg,
-    },
+  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 \\
+    --key-type rsa-2048 --key-format der --query KeyValue --output text > ek.b64
+  nitrotpm enrol challenge --request request.json --ek ek.b64 \\
+    --instance-id i-0123456789abcdef0 --pending pending.json --out challenge.json")]
+    Challenge(ChallengeArgs),
+    /// Check the answer to a challenge and write the record for `verify --enrolment`
+    #[command(after_help = "\
+Example:
+  nitrotpm enrol complete --pending pending.json --answer answer.json --out record.json")]
+    Complete(CompleteArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChallengeArgs {
+    /// The instance's request; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request: PathBuf,
+    /// The endorsement key from a source that is trusted, such as EC2's API, never from the instance: PEM, DER,
+    /// TPM2B_PUBLIC or TPMT_PUBLIC, or base64 of them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ek: PathBuf,
+    /// The instance that the trusted source named
+    #[arg(long, value_name = "ID")]
+    pub(crate) instance_id: Option<InstanceId>,
+    /// Where to keep what is needed to complete; the file must not exist, and is used once
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pending: PathBuf,
+    /// Where to write the challenge, for the instance
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// What was kept; it is removed, whether the answer is right or wrong
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pending: PathBuf,
+    /// The instance's answer; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) answer: PathBuf,
+    /// Where to write the record; the file must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
 }

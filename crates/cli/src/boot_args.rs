@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, ValueEnum};
+use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("what boots").args(["images", "disk", "boot_file"]).required(true))]
 pub(crate) struct BootArgs {
     /// The images in the order in which they are loaded (repeat the flag)
-    #[arg(long = "image", value_name = "FILE")]
+    #[arg(long = "image", value_name = "FILE", conflicts_with_all = ["disk", "boot_file"])]
     pub(crate) images: Vec<PathBuf>,
     /// A raw disk image: what it boots on the first boot is found on it, and PCR 5 follows from its partition table
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "boot_file")]
     pub(crate) disk: Option<PathBuf>,
     /// A description of the boot in TOML (nitrotpm.boot/1), for what flags cannot say: shim, GRUB, loader entries
     #[arg(long = "boot", value_name = "FILE")]
@@ -37,6 +36,9 @@ pub(crate) struct BootArgs {
     /// An addon beside the image: NAME.efi.extra.d/*.addon.efi (repeat the flag)
     #[arg(long = "addon", value_name = "FILE")]
     pub(crate) addons: Vec<PathBuf>,
+    /// The owner of shim enrolled nothing: what shim measures of its state is read from shim itself
+    #[arg(long)]
+    pub(crate) shim_defaults: bool,
     /// A boot phase that is in PCR 11 when it is read: enter-initrd, leave-initrd, sysinit, ready (repeat the flag)
     #[arg(long = "phase", value_name = "NAME")]
     pub(crate) phases: Vec<String>,
@@ -61,6 +63,19 @@ pub(crate) struct BootArgs {
     /// systemd 261 or later extends os-separator in this image's initrd
     #[arg(long)]
     pub(crate) os_separator: bool,
+}
+
+impl BootArgs {
+    /// Whether the flags say what boots.
+    pub(crate) const fn is_given(&self) -> bool {
+        !self.images.is_empty() || self.disk.is_some() || self.boot_file.is_some()
+    }
+
+    /// What the boot may be called: the name of the last image's, the disk's or the description's file.
+    pub(crate) fn name(&self) -> Option<String> {
+        let path = self.images.last().or(self.disk.as_ref()).or(self.boot_file.as_ref())?;
+        Some(path.file_stem()?.to_string_lossy().into_owned())
+    }
 }
 
 /// A processor that EC2 has.

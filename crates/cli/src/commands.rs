@@ -2,11 +2,13 @@
 
 mod boot;
 mod document;
+mod enrol;
 mod eventlog;
 mod evidence;
+mod exchange;
 mod explain;
 mod policy;
-mod predict;
+pub(crate) mod predict;
 mod quote;
 mod shell;
 mod uefi_data;
@@ -22,10 +24,13 @@ pub(crate) fn run(command: Command) -> Result<Exit, Failure> {
         Command::EventLog(command) => eventlog::run(&command),
         Command::Quote(command) => quote::run(&command),
         Command::Evidence(command) => evidence::run(&command),
+        Command::Enrol(command) => enrol::run(&command),
         Command::Policy(command) => policy::run(&command),
         Command::UefiData(command) => uefi_data::run(&command),
         Command::Predict(args) => predict::run(&args),
-        Command::Explain { event_log, expect, format } => explain::run(&event_log, &expect, format.format),
+        Command::Explain { event_log, expect, known, format } => {
+            explain::run(&event_log, &expect, &known, format.format)
+        }
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { dir } => shell::man(&dir),
     }

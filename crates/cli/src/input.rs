@@ -7,12 +7,14 @@ use std::path::Path;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use nitrotpm_eventlog::EventType;
 use nitrotpm_freshness::{Clock, Nonce, UnixTime};
 use nitrotpm_nitro_document::TrustRoots;
-use nitrotpm_pcr::PcrValues;
+use nitrotpm_pcr::{PcrIndex, PcrValues};
 use nitrotpm_quote::AttestationKey;
 
 use crate::exit::Failure;
+use crate::text::Escaped;
 
 /// The largest file that is read unless a command says otherwise, in bytes.
 pub(crate) const MAX_FILE: u64 = 128 << 20;
@@ -62,7 +64,7 @@ impl fmt::Display for Shown<'_> {
         if self.0 == Path::new("-") {
             return f.write_str("standard input");
         }
-        write!(f, "{}", crate::text::Escaped(&self.0.to_string_lossy()))
+        write!(f, "{}", Escaped(&self.0.to_string_lossy()))
     }
 }
 
@@ -76,7 +78,7 @@ pub(crate) fn clock(at: Option<At>) -> Clock {
 
 /// An instant given as RFC 3339 text.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct At(UnixTime);
+pub(crate) struct At(pub(crate) UnixTime);
 
 impl FromStr for At {
     type Err = String;
@@ -101,6 +103,71 @@ impl FromStr for NonceHex {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Nonce::from_hex(text).map(Self)
+    }
+}
+
+/// Registers as a flag names them: `4`, `4,7`, `0-7,11`.
+#[derive(Clone, Debug)]
+pub(crate) struct PcrList(pub(crate) Vec<PcrIndex>);
+
+impl FromStr for PcrList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str| {
+            let number: u32 = text.trim().parse().map_err(|_| format!("\"{}\" is no number", Escaped(text)))?;
+            PcrIndex::try_from(number).map_err(|error| error.to_string())
+        };
+        let mut list = Vec::new();
+        for part in text.split(',') {
+            let (first, last) = match part.split_once('-') {
+                Some((first, last)) => (number(first)?, number(last)?),
+                None => (number(part)?, number(part)?),
+            };
+            if first > last {
+                return Err(format!("{first}-{last} is the wrong way round"));
+            }
+            list.extend(PcrIndex::all().filter(|index| (first..=last).contains(index)));
+        }
+        Ok(Self(list))
+    }
+}
+
+/// Types of events as a flag names them: a number, or the beginning of names, with or without `EV_` and `EFI_`.
+#[derive(Clone, Debug)]
+pub(crate) enum TypeName {
+    Number(u32),
+    Beginning(String),
+}
+
+impl TypeName {
+    pub(crate) fn matches(&self, event_type: EventType) -> bool {
+        match self {
+            Self::Number(number) => event_type.0 == *number,
+            Self::Beginning(beginning) => event_type.name().is_some_and(|name| {
+                let name = name.trim_start_matches("EV_");
+                name.starts_with(beginning.as_str()) || name.trim_start_matches("EFI_").starts_with(beginning.as_str())
+            }),
+        }
+    }
+}
+
+impl FromStr for TypeName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.to_ascii_uppercase();
+        let name = name.strip_prefix("EV_").unwrap_or(&name);
+        // As types without a name are shown.
+        if let Some(digits) = name.strip_prefix("0X") {
+            let number = u32::from_str_radix(digits, 16);
+            return number.map(Self::Number).map_err(|_| "it is not a number of 32 bits".to_owned());
+        }
+        let found = Self::Beginning(name.to_owned());
+        if name.is_empty() || !EventType::NAMED.iter().any(|event_type| found.matches(*event_type)) {
+            return Err("no type of event has a name that begins so; give IPL, EFI_VARIABLE or 0x8401".to_owned());
+        }
+        Ok(found)
     }
 }
 
@@ -132,7 +199,7 @@ pub(crate) fn pcrs(path: &Path) -> Result<PcrValues, Failure> {
             format!(
                 "{} is not a list of PCR values like {{\"sha384\": {{\"4\": \"<hex>\"}}}}: {}",
                 Shown(path),
-                crate::text::Escaped(&error.to_string())
+                Escaped(&error.to_string())
             ),
         )
     })

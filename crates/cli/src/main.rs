@@ -5,9 +5,13 @@ mod boot_args;
 mod boot_file;
 mod commands;
 mod exit;
+mod images;
 mod input;
+mod policy_args;
+mod references;
 mod text;
 mod uefi_data_args;
+mod version;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -20,8 +24,15 @@ use exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    if version::is_asked_for(&arguments) {
+        let printed = text::print(&version::text()).map(|()| Exit::Done);
+        return printed.unwrap_or_else(|failure| text::report_failure(&failure, false)).into();
+    }
     let command = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli.command,
+        Ok(cli) => {
+            text::choose_colour(cli.color);
+            cli.command
+        }
         Err(error) => return usage(&error, &arguments).into(),
     };
     let json = command.format() == Format::Json;
@@ -52,25 +63,37 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
 impl Command {
     /// How this run prints.
     fn format(&self) -> Format {
-        use args::{DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, PredictFormat, QuoteCommand};
+        use args::{
+            DocumentCommand, EventLogCommand, EvidenceCommand, PolicyCommand, PredictFormat, QuoteCommand, ShowArgs,
+            ShowFormat,
+        };
         match self {
             Self::Verify(args) => args.format.format,
             Self::Document(DocumentCommand::Show { format, .. } | DocumentCommand::Verify { format, .. })
-            | Self::EventLog(
-                EventLogCommand::Show { format, .. }
-                | EventLogCommand::Replay { format, .. }
-                | EventLogCommand::Diff { format, .. },
-            )
             | Self::Explain { format, .. }
             | Self::Quote(QuoteCommand::Verify { format, .. })
             | Self::Evidence(EvidenceCommand::Show { format, .. })
             | Self::Policy(PolicyCommand::Lint { format, .. }) => format.format,
+            Self::EventLog(EventLogCommand::Replay(args)) => args.format.format,
+            Self::EventLog(EventLogCommand::Show(ShowArgs { format, .. }) | EventLogCommand::Diff { format, .. }) => {
+                if *format == ShowFormat::Json {
+                    Format::Json
+                } else {
+                    Format::Text
+                }
+            }
             Self::UefiData(command) => command.format(),
             Self::Predict(args) if args.format == PredictFormat::Text => Format::Text,
             // A KMS policy is JSON, and so is what stands in its place.
             Self::Predict(_) | Self::Policy(PolicyCommand::Kms { .. }) => Format::Json,
             Self::Evidence(EvidenceCommand::Pack(_))
-            | Self::Policy(PolicyCommand::New(_))
+            | Self::Enrol(_)
+            | Self::Policy(
+                PolicyCommand::New { .. }
+                | PolicyCommand::Merge { .. }
+                | PolicyCommand::Export(_)
+                | PolicyCommand::Import(_),
+            )
             | Self::Completions { .. }
             | Self::Man { .. } => Format::Text,
         }

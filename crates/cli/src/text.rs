@@ -1,7 +1,7 @@
 //! Text for a person: colour, escaping, and output that survives a closed pipe.
 
 use std::fmt::{self, Display, Write as _};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use nitrotpm_eventlog::is_hidden;
@@ -51,6 +51,77 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
+}
+
+/// Standard output as something that text is written to bit by bit: a log of a million events is not kept as text.
+pub(crate) struct Out {
+    stream: anstream::AutoStream<io::StdoutLock<'static>>,
+    waiting: String,
+    failed: Option<io::Error>,
+}
+
+/// How much text waits until it is written.
+const MOST_WAITING: usize = 1 << 16;
+
+impl Out {
+    fn flush(&mut self) -> fmt::Result {
+        let written = self.stream.write_all(self.waiting.as_bytes()).and_then(|()| self.stream.flush());
+        self.waiting.clear();
+        written.map_err(|error| {
+            self.failed = Some(error);
+            fmt::Error
+        })
+    }
+}
+
+impl fmt::Write for Out {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.waiting.push_str(text);
+        if self.waiting.len() > MOST_WAITING { self.flush() } else { Ok(()) }
+    }
+}
+
+/// Writes to standard output what `write` writes. A reader that went away is no failure.
+pub(crate) fn print_by(write: impl FnOnce(&mut Out) -> fmt::Result) -> Result<(), Failure> {
+    let mut out = Out { stream: anstream::stdout().lock(), waiting: String::new(), failed: None };
+    if write(&mut out).and_then(|()| out.flush()).is_ok() {
+        return Ok(());
+    }
+    match out.failed {
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Some(error) => Err(Failure::environment("output.write", format!("cannot write to standard output: {error}"))),
+        None => Err(Failure::environment("output.write", "cannot write to standard output")),
+    }
+}
+
+/// Writes one JSON document and a newline, as it is made.
+pub(crate) fn print_json_by<T: Serialize>(document: &T) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let written = serde_json::to_writer(&mut out, document).map_err(io::Error::from);
+    match written.and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::environment("output.write", format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether text is coloured, from now on.
+pub(crate) fn choose_colour(choice: clap::ColorChoice) {
+    match choice {
+        clap::ColorChoice::Auto => anstream::ColorChoice::Auto,
+        clap::ColorChoice::Always => anstream::ColorChoice::Always,
+        clap::ColorChoice::Never => anstream::ColorChoice::Never,
+    }
+    .write_global();
+}
+
+/// How many columns the terminal has that standard output is, or `None` where it is no terminal.
+pub(crate) fn terminal_width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(terminal_size::Width(columns), _)| columns.into())
 }
 
 /// Writes a message to standard error. There is nobody to tell where that fails.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::json::{Document, base64_bytes, hex_bytes};
 use crate::{
-    CandidateKey, Credential, EndorsementKey, EndorsementTemplate, EnrolmentError, EnrolmentRecord, InstanceId,
+    CandidateKey, Credential, CredentialError, EndorsementKey, EndorsementTemplate, EnrolmentRecord, InstanceId,
 };
+use nitrotpm_enrolment::{Document, base64_bytes, hex_bytes};
 
 /// What the attester asks for: that this key be enrolled, which it says lives beside that endorsement key.
 ///
@@ -58,20 +58,20 @@ impl EnrolmentRequest {
     /// never what the attester says.
     ///
     /// # Errors
-    /// [`EnrolmentError::EndorsementKeyMismatch`] where the request was made beside another endorsement key;
-    /// [`EnrolmentError::Random`].
+    /// [`CredentialError::EndorsementKeyMismatch`] where the request was made beside another endorsement key;
+    /// [`CredentialError::Random`].
     pub fn challenge(
         &self,
         trusted: &EndorsementKey,
         instance_id: Option<InstanceId>,
         random: &dyn SecureRandom,
-    ) -> Result<(PendingEnrolment, Challenge), EnrolmentError> {
+    ) -> Result<(PendingEnrolment, Challenge), CredentialError> {
         if !self.endorsement_key.same_key(trusted) {
-            return Err(EnrolmentError::EndorsementKeyMismatch);
+            return Err(CredentialError::EndorsementKeyMismatch);
         }
         let mut secret = Zeroizing::new([0; SECRET_LEN]);
-        random.fill(&mut *secret).map_err(|_| EnrolmentError::Random)?;
-        let credential = trusted.make_credential(self.candidate.name(), &*secret, random)?;
+        random.fill(&mut *secret).map_err(|_| CredentialError::Random)?;
+        let credential = Credential::make(trusted, self.candidate.name(), &*secret, random)?;
         let pending = PendingEnrolment {
             endorsement_key: trusted.clone(),
             candidate: self.candidate.clone(),
@@ -84,8 +84,8 @@ impl EnrolmentRequest {
     /// Reads a request.
     ///
     /// # Errors
-    /// [`EnrolmentError`]: malformed, or keys that are not fit.
-    pub fn from_json(text: &str) -> Result<Self, EnrolmentError> {
+    /// [`CredentialError`]: malformed, or keys that are not fit.
+    pub fn from_json(text: &str) -> Result<Self, CredentialError> {
         let json = RequestJson::read(text)?;
         Ok(Self::new(EndorsementKey::parse(&json.ek_public)?, CandidateKey::parse(&json.ak_public)?))
     }
@@ -93,8 +93,8 @@ impl EnrolmentRequest {
     /// Writes the request, for the verifier.
     ///
     /// # Errors
-    /// [`EnrolmentError`] where a public area is too long to be written.
-    pub fn to_json(&self) -> Result<String, EnrolmentError> {
+    /// [`CredentialError`] where a public area is too long to be written.
+    pub fn to_json(&self) -> Result<String, CredentialError> {
         let json = RequestJson {
             schema: RequestJson::SCHEMA.to_owned(),
             ek_public: self.endorsement_key.public().to_tpm2b()?,
@@ -166,8 +166,8 @@ impl Challenge {
     /// Reads a challenge.
     ///
     /// # Errors
-    /// [`EnrolmentError`] where it is malformed.
-    pub fn from_json(text: &str) -> Result<Self, EnrolmentError> {
+    /// [`CredentialError`] where it is malformed.
+    pub fn from_json(text: &str) -> Result<Self, CredentialError> {
         let ChallengeJson { credential_blob, encrypted_secret, ak_name, .. } = ChallengeJson::read(text)?;
         Ok(Self { credential: Credential { credential_blob, encrypted_secret }, ak_name })
     }
@@ -176,7 +176,7 @@ impl Challenge {
     ///
     /// # Errors
     /// None in practice: every challenge can be written.
-    pub fn to_json(&self) -> Result<String, EnrolmentError> {
+    pub fn to_json(&self) -> Result<String, CredentialError> {
         let json = ChallengeJson {
             schema: ChallengeJson::SCHEMA.to_owned(),
             credential_blob: self.credential.credential_blob.clone(),
@@ -216,8 +216,8 @@ impl EnrolmentAnswer {
     /// Reads an answer.
     ///
     /// # Errors
-    /// [`EnrolmentError`] where it is malformed.
-    pub fn from_json(text: &str) -> Result<Self, EnrolmentError> {
+    /// [`CredentialError`] where it is malformed.
+    pub fn from_json(text: &str) -> Result<Self, CredentialError> {
         Ok(Self(Zeroizing::new(AnswerJson::read(text)?.secret)))
     }
 
@@ -225,11 +225,11 @@ impl EnrolmentAnswer {
     ///
     /// # Errors
     /// None in practice: every answer can be written.
-    pub fn to_json(&self) -> Result<Zeroizing<String>, EnrolmentError> {
+    pub fn to_json(&self) -> Result<Zeroizing<String>, CredentialError> {
         let mut json = AnswerJson { schema: AnswerJson::SCHEMA.to_owned(), secret: self.0.to_vec() };
         let text = json.write();
         zeroize::Zeroize::zeroize(&mut json.secret);
-        text
+        Ok(text?)
     }
 }
 
@@ -278,19 +278,19 @@ impl PendingEnrolment {
     /// carry one. Right or wrong, the challenge is used up.
     ///
     /// # Errors
-    /// [`EnrolmentError::Answer`] for a wrong answer, whatever is wrong with it; [`EnrolmentError::Time`].
-    pub fn complete(self, answer: &EnrolmentAnswer, at: Option<UnixTime>) -> Result<EnrolmentRecord, EnrolmentError> {
+    /// [`CredentialError::Answer`] for a wrong answer, whatever is wrong with it; [`crate::EnrolmentError::Time`].
+    pub fn complete(self, answer: &EnrolmentAnswer, at: Option<UnixTime>) -> Result<EnrolmentRecord, CredentialError> {
         if !bool::from(sha256(&answer.0).ct_eq(&self.answer_sha256)) {
-            return Err(EnrolmentError::Answer);
+            return Err(CredentialError::Answer);
         }
-        EnrolmentRecord::new(self.endorsement_key, self.candidate, self.instance_id, at)
+        Ok(EnrolmentRecord::new(self.endorsement_key, self.candidate, self.instance_id, at)?)
     }
 
     /// Reads what was stored.
     ///
     /// # Errors
-    /// [`EnrolmentError`] where it is malformed.
-    pub fn from_json(text: &str) -> Result<Self, EnrolmentError> {
+    /// [`CredentialError`] where it is malformed.
+    pub fn from_json(text: &str) -> Result<Self, CredentialError> {
         let json = PendingJson::read(text)?;
         Ok(Self {
             endorsement_key: EndorsementKey::parse(&json.ek_public)?,
@@ -303,8 +303,8 @@ impl PendingEnrolment {
     /// Writes it, to be stored where the attester does not reach.
     ///
     /// # Errors
-    /// [`EnrolmentError`] where a public area is too long to be written.
-    pub fn to_json(&self) -> Result<String, EnrolmentError> {
+    /// [`CredentialError`] where a public area is too long to be written.
+    pub fn to_json(&self) -> Result<String, CredentialError> {
         let json = PendingJson {
             schema: PendingJson::SCHEMA.to_owned(),
             ek_public: self.endorsement_key.public().to_tpm2b()?,

@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 
 use crate::software_tpm::{SoftwareTpm, attestation_key};
 use crate::{
-    CandidateKey, Challenge, Credential, EndorsementKey, EnrolmentAnswer, EnrolmentError, EnrolmentRecord,
-    EnrolmentRequest, PendingEnrolment,
+    CandidateKey, Challenge, Credential, CredentialError, EndorsementKey, EnrolmentAnswer, EnrolmentError,
+    EnrolmentRecord, EnrolmentRequest, PendingEnrolment,
 };
 
 fn tpms() -> [SoftwareTpm; 3] {
@@ -207,6 +207,18 @@ fn endorsement_keys_are_read_in_each_form() {
         assert_eq!(EndorsementKey::parse(&key.public().to_bytes().unwrap()).unwrap(), key);
         assert_eq!(EndorsementKey::parse(&key.public().to_tpm2b().unwrap()).unwrap(), key);
         assert!(key.template().is_some());
+        // As the EC2 API answers, with the newlines that a shell makes of it.
+        for bytes in [der.clone(), key.public().to_bytes().unwrap(), key.public().to_tpm2b().unwrap()] {
+            let text = STANDARD.encode(bytes);
+            let (first, rest) = text.split_at(64);
+            assert_eq!(EndorsementKey::parse(format!("{first}\n{rest}\n").as_bytes()).unwrap(), key);
+            assert_eq!(
+                EndorsementKey::parse(format!("{first}!{rest}").as_bytes()).unwrap_err().code(),
+                "credential.ek"
+            );
+            // Once is enough.
+            assert!(EndorsementKey::parse(STANDARD.encode(format!("{first}{rest}")).as_bytes()).is_err());
+        }
         for cut in 0..der.len() {
             assert!(EndorsementKey::parse(&der[..cut]).is_err());
         }
@@ -244,19 +256,19 @@ fn what_is_no_endorsement_key_is_refused() {
 fn a_point_beside_the_curve_is_refused_when_challenging() {
     let beside = PublicKey::from_sec1(&[&[4][..], &[0x11; 64]].concat()).unwrap();
     let key = EndorsementKey::from_public_key(&beside).unwrap();
-    let error = key.make_credential(candidate().name(), &[1; 32], &SystemRandom::new()).unwrap_err();
+    let error = Credential::make(&key, candidate().name(), &[1; 32], &SystemRandom::new()).unwrap_err();
     assert_eq!(error.code(), "credential.ek");
     let twin = SoftwareTpm::ec(Curve::P256).endorsement_key();
-    assert!(twin.make_credential(candidate().name(), &[1; 32], &SystemRandom::new()).is_ok());
+    assert!(Credential::make(&twin, candidate().name(), &[1; 32], &SystemRandom::new()).is_ok());
 }
 
 #[test]
 fn secrets_are_as_long_as_the_name_hash_at_most() {
     let key = SoftwareTpm::rsa().endorsement_key();
-    let make = |length| key.make_credential(candidate().name(), &vec![1; length], &SystemRandom::new());
+    let make = |length| Credential::make(&key, candidate().name(), &vec![1; length], &SystemRandom::new());
     assert!(make(1).is_ok() && make(32).is_ok());
     for length in [0, 33] {
-        let expected = EnrolmentError::SecretLength { found: length, limit: 32 };
+        let expected = CredentialError::SecretLength { found: length, limit: 32 };
         assert_eq!(make(length).unwrap_err(), expected);
     }
 }
@@ -286,18 +298,19 @@ fn records_with_odd_fields_are_refused() {
     let good = pending.complete(&answer(secret), None).unwrap().to_json().unwrap();
     assert!(EnrolmentRecord::from_json(&good).is_ok() && !good.contains("enrolled_at"));
     let bad_id = good.replace("i-0123456789abcdef0", "i-../../../../etc");
-    assert_eq!(EnrolmentRecord::from_json(&bad_id).unwrap_err().code(), "credential.instance-id");
+    assert_eq!(EnrolmentRecord::from_json(&bad_id).unwrap_err().code(), "enrolment.malformed");
     let bad_time = good.replace('}', r#","enrolled_at":"yesterday"}"#);
-    assert_eq!(EnrolmentRecord::from_json(&bad_time).unwrap_err().code(), "credential.time");
+    assert_eq!(EnrolmentRecord::from_json(&bad_time).unwrap_err().code(), "enrolment.malformed");
 }
 
 #[test]
 fn every_code_is_listed() {
     let credential = Credential { credential_blob: vec![], encrypted_secret: vec![] };
     assert_eq!(credential, credential.clone());
-    let mut codes = EnrolmentError::CODES.to_vec();
+    let mut codes = [EnrolmentError::CODES, CredentialError::CODES].concat();
+    let count = codes.len();
     codes.sort_unstable();
     codes.dedup();
-    assert_eq!(codes.len(), EnrolmentError::CODES.len());
+    assert_eq!(codes.len(), count);
     assert!(codes.iter().all(|code| code.starts_with("credential.")));
 }

@@ -4,15 +4,15 @@ use nitrotpm_digest_lanes::{HashAlgorithm, hash};
 use ring::hmac;
 use zeroize::Zeroizing;
 
-use crate::EnrolmentError;
+use crate::{CredentialError, EnrolmentError};
 
 /// The HMAC algorithm of a hash; SHA-1 has none here, because nothing of ours is built on it.
-pub(crate) fn hmac_algorithm(hash: HashAlgorithm) -> Result<hmac::Algorithm, EnrolmentError> {
+pub(crate) fn hmac_algorithm(hash: HashAlgorithm) -> Result<hmac::Algorithm, CredentialError> {
     match hash {
         HashAlgorithm::Sha256 => Ok(hmac::HMAC_SHA256),
         HashAlgorithm::Sha384 => Ok(hmac::HMAC_SHA384),
         HashAlgorithm::Sha512 => Ok(hmac::HMAC_SHA512),
-        HashAlgorithm::Sha1 => Err(EnrolmentError::Hash { hash }),
+        HashAlgorithm::Sha1 => Err(EnrolmentError::Hash { hash }.into()),
     }
 }
 
@@ -28,7 +28,7 @@ pub fn kdfa(
     context_u: &[u8],
     context_v: &[u8],
     length: u16,
-) -> Result<Zeroizing<Vec<u8>>, EnrolmentError> {
+) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     let key = hmac::Key::new(hmac_algorithm(hash)?, key);
     let bits = u32::from(length).saturating_mul(8).to_be_bytes();
     Ok(blocks(length, |counter| {

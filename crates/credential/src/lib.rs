@@ -19,10 +19,10 @@
 //! challenge. Who stores it between the two steps must remove it before the attempt, not after.
 //!
 //! ```
-//! use nitrotpm_credential::{EndorsementKey, EnrolmentError, EnrolmentRequest};
+//! use nitrotpm_credential::{CredentialError, EndorsementKey, EnrolmentRequest};
 //! use ring::rand::SystemRandom;
 //!
-//! fn challenge(request: &str, from_ec2: &[u8]) -> Result<(String, String), EnrolmentError> {
+//! fn challenge(request: &str, from_ec2: &[u8]) -> Result<(String, String), CredentialError> {
 //!     let request = EnrolmentRequest::from_json(request)?;
 //!     let trusted = EndorsementKey::parse(from_ec2)?;
 //!     let instance_id = "i-0123456789abcdef0".parse()?;
@@ -32,27 +32,19 @@
 //! # assert!(challenge("{}", b"").is_err());
 //! ```
 
-mod candidate;
-mod endorsement;
 mod enrolment;
 #[cfg(test)]
 mod enrolment_tests;
 mod error;
-mod instance_id;
-mod json;
 mod kdf;
 mod protect;
-mod record;
 #[cfg(test)]
 mod software_tpm;
-mod template;
 
-pub use candidate::CandidateKey;
-pub use endorsement::EndorsementKey;
 pub use enrolment::{Challenge, EnrolmentAnswer, EnrolmentRequest, PendingEnrolment};
-pub use error::EnrolmentError;
-pub use instance_id::InstanceId;
+pub use error::CredentialError;
 pub use kdf::{kdfa, kdfe};
-pub use protect::Credential;
-pub use record::EnrolmentRecord;
-pub use template::EndorsementTemplate;
+pub use nitrotpm_enrolment::{
+    CandidateKey, EndorsementKey, EndorsementTemplate, EnrolmentError, EnrolmentRecord, InstanceId, RecordError,
+};
+pub use protect::{Credential, SharedSecret};

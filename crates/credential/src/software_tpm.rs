@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use aes::cipher::KeyIvInit;
 use nitrotpm_digest_lanes::{HashAlgorithm, hash};
+use nitrotpm_randomness::RingRandom;
 use nitrotpm_signature::{Curve, PublicKey};
 use nitrotpm_tpm_wire::{
     AlgorithmId, AsymmetricScheme, EccCurve, EccParameters, EccPoint, KdfScheme, ObjectAttributes, Public,
@@ -15,7 +16,6 @@ use rsa::sha2::Sha256;
 use rsa::traits::{PublicKeyParts, RandomizedDecryptor};
 use rsa::{BoxedUint, oaep};
 
-use crate::protect::OaepRandom;
 use crate::{Credential, EndorsementKey};
 
 /// The private part of an endorsement key.
@@ -27,7 +27,7 @@ pub(crate) enum SoftwareTpm {
 
 /// One key for all tests: making one takes a second.
 static RSA: LazyLock<rsa::PrivateKey> = LazyLock::new(|| {
-    rsa::PrivateKey::new_with_exp(&mut OaepRandom(&SystemRandom::new()), 2048, BoxedUint::from(65_537_u32)).unwrap()
+    rsa::PrivateKey::new_with_exp(&mut RingRandom(&SystemRandom::new()), 2048, BoxedUint::from(65_537_u32)).unwrap()
 });
 
 impl SoftwareTpm {
@@ -57,7 +57,7 @@ impl SoftwareTpm {
         let transport = unsized_(&credential.encrypted_secret)?;
         let seed = match self {
             Self::Rsa(key) => oaep::DecryptingKey::<Sha256>::new_with_label(key.clone(), b"IDENTITY\0".as_slice())
-                .decrypt_with_rng(&mut OaepRandom(&SystemRandom::new()), transport)
+                .decrypt_with_rng(&mut RingRandom(&SystemRandom::new()), transport)
                 .ok()?,
             Self::Ec(curve, key) => {
                 let point = EccPoint::parse(transport).ok()?;

@@ -81,9 +81,10 @@ macro_rules! choose32 {
         _mm256_xor_si256(_mm256_and_si256(_mm256_xor_si256($b, $c), $a), $c)
     };
 }
+// The difference of the first two is that of the last two in the next round: the compiler computes it once.
 macro_rules! majority32 {
     ($a:expr, $b:expr, $c:expr) => {
-        _mm256_or_si256(_mm256_and_si256($a, $b), _mm256_and_si256($c, _mm256_or_si256($a, $b)))
+        _mm256_xor_si256($b, _mm256_and_si256(_mm256_xor_si256($a, $b), _mm256_xor_si256($b, $c)))
     };
 }
 macro_rules! set64 {
@@ -107,6 +108,13 @@ macro_rules! shr64 {
     };
 }
 macro_rules! ror64 {
+    // Whole bytes: one instruction instead of three.
+    ($v:expr, 8) => {
+        _mm256_shuffle_epi8(
+            $v,
+            _mm256_broadcastsi128_si256(_mm_set_epi8(8, 15, 14, 13, 12, 11, 10, 9, 0, 7, 6, 5, 4, 3, 2, 1)),
+        )
+    };
     ($v:expr, $n:literal) => {{
         let v = $v;
         _mm256_or_si256(_mm256_srli_epi64::<$n>(v), _mm256_slli_epi64::<{ 64 - $n }>(v))
@@ -122,9 +130,10 @@ macro_rules! choose64 {
         _mm256_xor_si256(_mm256_and_si256(_mm256_xor_si256($b, $c), $a), $c)
     };
 }
+// The difference of the first two is that of the last two in the next round: the compiler computes it once.
 macro_rules! majority64 {
     ($a:expr, $b:expr, $c:expr) => {
-        _mm256_or_si256(_mm256_and_si256($a, $b), _mm256_and_si256($c, _mm256_or_si256($a, $b)))
+        _mm256_xor_si256($b, _mm256_and_si256(_mm256_xor_si256($a, $b), _mm256_xor_si256($b, $c)))
     };
 }
 

@@ -69,7 +69,14 @@ impl AsRef<[u8]> for Digest {
 impl fmt::Display for Digest {
     /// Lower-case hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        // In one piece: a formatter costs more than the digits do.
+        let mut text = [0; 128];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(self.as_bytes()) {
+            let digit = |value: u8| b"0123456789abcdef".get(usize::from(value)).copied().unwrap_or_default();
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        let text = text.get(..self.algorithm.digest_len().saturating_mul(2)).unwrap_or_default();
+        f.write_str(core::str::from_utf8(text).unwrap_or_default())
     }
 }
 

@@ -13,8 +13,9 @@ use crate::prefetch::prefetch;
 /// The most lanes a kernel has.
 pub(crate) const MOST_LANES: usize = 16;
 
-/// Two of the longest blocks: the end of a message, its padding and its length.
-const TAIL: usize = 256;
+/// Room for the end of a message, its padding and its length (two of the longest blocks), or for a short message as a
+/// whole: it is then compressed in one go instead of two, and most of the data of events is short.
+const TAIL: usize = 512;
 
 /// A register and the digests that are still to be extended into it.
 #[derive(Clone, Copy, Debug)]
@@ -142,12 +143,16 @@ impl<'c, 'm, B: Bank> Slot<'c, 'm, B> {
 
     fn fill(&mut self, message: &'c mut Message<'m, B>) {
         let bytes = message.bytes;
-        let rest = bytes.len().checked_rem(B::BLOCK).unwrap_or_default();
-        let (body, end) = bytes.split_at_checked(bytes.len().saturating_sub(rest)).unwrap_or_default();
         // FIPS 180-4, section 5.1: a bit, zeros, and the length in the last 8 or 16 bytes.
         let length_field = B::BLOCK / 8;
-        let one_block = rest.saturating_add(length_field) < B::BLOCK;
-        let tail_end = if one_block { B::BLOCK } else { B::BLOCK.saturating_mul(2) };
+        let padded = |length: usize| length.saturating_add(length_field).saturating_add(1).next_multiple_of(B::BLOCK);
+        let rest = if padded(bytes.len()) <= TAIL {
+            bytes.len()
+        } else {
+            bytes.len().checked_rem(B::BLOCK).unwrap_or_default()
+        };
+        let (body, end) = bytes.split_at_checked(bytes.len().saturating_sub(rest)).unwrap_or_default();
+        let tail_end = padded(rest);
         // No slice is as long as 2^61 bytes.
         let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
         if let Some((text, padding)) = self.tail.get_mut(..tail_end).and_then(|tail| tail.split_at_mut_checked(rest)) {

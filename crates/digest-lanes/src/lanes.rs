@@ -34,7 +34,7 @@ macro_rules! sha2_compress {
         $name:ident, $padding:ident, $features:literal, $vector:ty,
         $set:ident $add:ident $apart:ident $ror:ident $shr:ident $xor3:ident $choose:ident $majority:ident,
         sums ($a0:literal $a1:literal $a2:literal) ($e0:literal $e1:literal $e2:literal),
-        small ($s0:literal $s1:literal $s2:literal) ($t0:literal $t1:literal $t2:literal),
+        small ($s0:tt $s1:tt $s2:tt) ($t0:tt $t1:tt $t2:tt),
         $rounds:path, $scheduled:literal, $padded:path
     ) => {
         #[inline]

@@ -24,12 +24,14 @@ pub(crate) struct Keyed {
     symmetric: Symmetric,
     /// Key of the HMACs; `None` where the session carries none (a policy without authorization value).
     hmac_key: Option<Vec<u8>>,
+    /// The client's HMAC is wrong. swtpm gets a wrong one as well, refuses it, and counts it.
+    wrong: bool,
     /// Key of the parameter encryption.
     value: Vec<u8>,
     nonce_tpm: Vec<u8>,
 }
 
-/// A command whose HMACs are right.
+/// A command and what its sessions are keyed with. Outside this module, one whose HMACs are right.
 pub(crate) struct Authorized<'c> {
     pub(crate) command: &'c Command<'c>,
     keyed: Vec<Option<Keyed>>,
@@ -53,36 +55,26 @@ const fn authorized_handles(code: u32) -> usize {
 
 impl Device {
     /// Checks the HMACs of a command as the client made them. A wrong one is not judged here: swtpm gets the command with
-    /// a wrong HMAC as well (as `code` and `parameters`, where it does not know the command), refuses it, and counts it.
+    /// a wrong HMAC as well (as `instead`, where it does not know the command), refuses it, and counts it.
     pub(crate) fn authorize<'c>(
         &mut self,
         command: &'c Command<'c>,
         instead: Option<(u32, &[u8])>,
     ) -> Result<Authorized<'c>, Stop> {
-        let (right, keyed) = self.keyed(command)?;
-        if right {
-            return Ok(Authorized { command, keyed });
+        let keyed = self.keyed(command)?;
+        let wrong = keyed.iter().flatten().any(|session| session.wrong);
+        let mut authorized = Authorized { command, keyed };
+        if !wrong {
+            return Ok(authorized);
         }
         let (code, parameters) = instead.unwrap_or((command.code, command.parameters));
-        let mut authorizations = command.authorizations.clone();
-        for authorization in &mut authorizations {
-            // It may be right by swtpm's view of the index: then it is so no more.
-            if authorization.session != rh::PASSWORD
-                && let Some(byte) = authorization.hmac.first_mut()
-            {
-                *byte ^= 1;
-            }
-        }
-        let refused = self.backend.transact(&wire::command(code, &command.handles, &authorizations, parameters)?)?;
-        if Response::parse(&refused)?.code == rc::SUCCESS {
-            return Err(Stop::Code(rc::FAILURE));
-        }
-        Err(Stop::Answer(refused))
+        // The client's own HMAC is not given to swtpm: by its view of the index it may be right.
+        self.signed(&mut authorized, code, &command.handles, parameters, false)?;
+        Err(Stop::Code(rc::FAILURE))
     }
 
-    fn keyed(&mut self, command: &Command<'_>) -> Result<(bool, Vec<Option<Keyed>>), Stop> {
+    fn keyed(&mut self, command: &Command<'_>) -> Result<Vec<Option<Keyed>>, Stop> {
         let names = self.names(&command.handles, View::Client)?;
-        let mut right = true;
         let mut keyed = Vec::with_capacity(command.authorizations.len());
         for (position, authorization) in command.authorizations.iter().enumerate() {
             keyed.push(self.keyed_session(command, position, authorization)?);
@@ -106,7 +98,11 @@ impl Device {
                 bool::from(hmac(session.hash, key, &pieces).ct_eq(&authorization.hmac))
             };
             match kind {
-                Kind::Hmac => right &= session.hmac_key.as_ref().is_some_and(|key| matches(key)),
+                // Without any key, an empty field is allowed, and so answered (libtpms, `SessionProcess.c`).
+                Kind::Hmac if authorization.hmac.is_empty() && session.hmac_key.as_ref().is_some_and(Vec::is_empty) => {
+                    session.hmac_key = None;
+                }
+                Kind::Hmac => session.wrong = !session.hmac_key.as_ref().is_some_and(|key| matches(key)),
                 // Whether a policy demands the authorization value is known to swtpm alone; so is a password. Where
                 // neither key fits, the field goes to swtpm as it is.
                 Kind::Policy => {
@@ -120,7 +116,7 @@ impl Device {
                 }
             }
         }
-        Ok((right, keyed))
+        Ok(keyed)
     }
 
     fn keyed_session(
@@ -152,7 +148,8 @@ impl Device {
                 hmac_key.put(&auth);
             }
         }
-        Ok(Some(Keyed { hash: session.hash, symmetric: session.symmetric, hmac_key: Some(hmac_key), value, nonce_tpm }))
+        let (hash, symmetric) = (session.hash, session.symmetric);
+        Ok(Some(Keyed { hash, symmetric, hmac_key: Some(hmac_key), wrong: false, value, nonce_tpm }))
     }
 
     /// Finds the session's key in the TPM's state, once.
@@ -170,6 +167,9 @@ impl Device {
 
     /// The authorization value of an NV index or hierarchy. Empty for an index that does not exist, which swtpm refuses.
     pub(crate) fn auth_value(&mut self, handle: u32) -> Result<Vec<u8>, Stop> {
+        if let Some(known) = self.auths.get(&handle) {
+            return Ok(known.clone());
+        }
         let found = match handle {
             rh::OWNER => keys::owner_auth(&self.backend.state_blob(Blob::Permanent)?).map(<[u8]>::to_vec),
             rh::PLATFORM => keys::platform_auth(&self.backend.state_blob(Blob::Volatile)?).map(<[u8]>::to_vec),
@@ -188,19 +188,27 @@ impl Device {
         while auth.last() == Some(&0) {
             auth.pop();
         }
+        if self.overlay.contains(handle) {
+            self.auths.insert(handle, auth.clone());
+        }
         Ok(auth)
     }
 
     /// The public area that swtpm has of an index; `None` where it has none.
     pub(crate) fn native_public(&mut self, handle: u32) -> Result<Option<NvPublic>, EmulatorError> {
+        if let Some(known) = self.publics.get(&handle) {
+            return Ok(known.clone());
+        }
         let doing = "read the public area of an NV index";
         let read =
             self.backend.query(doing, cc::NV_READ_PUBLIC, &[handle], &[], |reader| NvPublic::parse(reader.sized()?));
-        match read {
-            Ok(public) => Ok(Some(public)),
-            Err(EmulatorError::Tpm { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let public = match read {
+            Ok(public) => Some(public),
+            Err(EmulatorError::Tpm { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.publics.insert(handle, public.clone());
+        Ok(public)
     }
 
     /// The public area that clients see of an index.
@@ -296,8 +304,17 @@ impl Device {
             pieces.extend(extra.iter().map(Vec::as_slice));
             pieces.push(&attributes);
             authorization.hmac = hmac(session.hash, key, &pieces);
+            if session.wrong
+                && let Some(byte) = authorization.hmac.first_mut()
+            {
+                *byte ^= 1;
+            }
         }
         let command = wire::command(code, handles, &authorizations, parameters)?;
+        if !matches!(code, cc::NV_READ | cc::NV_READ_PUBLIC) {
+            // It may define, undefine or lock an index, or make it written.
+            self.publics.clear();
+        }
         let mut answer = self.backend.transact(&command)?;
         // The first use of an authorization value after a start is often answered "retry". The vendor command's client
         // does not.

@@ -91,6 +91,12 @@ impl Backend {
         let _ = self.run("shut down", cc::SHUTDOWN, &[], &[], &[0, 0]);
     }
 
+    /// TPM2_Shutdown(CLEAR), and nothing after it.
+    pub(crate) fn end(&mut self) {
+        self.shutdown();
+        self.swtpm.give_up();
+    }
+
     /// The locality of the commands that follow.
     pub(crate) fn set_locality(&mut self, locality: u8) -> Result<(), EmulatorError> {
         self.swtpm.set_locality(locality)

@@ -1,13 +1,13 @@
 //! The device that clients talk to: one command at a time, each of them answered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use crate::backend::Backend;
 use crate::boot_log::{self, BootLogReport};
 use crate::documents::Documents;
-use crate::overlay::Overlay;
+use crate::overlay::{NvPublic, Overlay};
 use crate::sessions::Sessions;
 use crate::state::StateDir;
 use crate::swtpm::control;
@@ -86,8 +86,14 @@ pub(crate) struct Device {
     /// What the firmware of this machine measures at each start.
     boot_log: Option<Vec<u8>>,
     pub(crate) boot_log_report: Option<BootLogReport>,
+    /// Public areas that swtpm has told while this command is executed; nothing of it outlives a change.
+    pub(crate) publics: BTreeMap<u32, Option<NvPublic>>,
+    /// Authorization values of large indices, found in the TPM's state. Whatever may change one forgets it.
+    pub(crate) auths: BTreeMap<u32, Vec<u8>>,
     /// swtpm's response to the last command that was signed for a client.
     pub(crate) last_response: Vec<u8>,
+    /// A client of the control channel has shut the TPM down.
+    pub(crate) shut_down: bool,
 }
 
 impl Device {
@@ -97,8 +103,9 @@ impl Device {
         documents: Documents,
         faults: BTreeSet<Fault>,
         boot_log: Option<Vec<u8>>,
+        overlay_above: u16,
     ) -> Result<Self, EmulatorError> {
-        let overlay = Overlay::load(&state)?;
+        let overlay = Overlay::load(&state, overlay_above)?;
         let sessions = Sessions::default();
         let mut device = Self {
             backend,
@@ -109,7 +116,10 @@ impl Device {
             faults,
             boot_log,
             boot_log_report: None,
+            publics: BTreeMap::new(),
+            auths: BTreeMap::new(),
             last_response: Vec::new(),
+            shut_down: false,
         };
         device.reconcile()?;
         device.boot()?;
@@ -130,6 +140,7 @@ impl Device {
     }
 
     fn dispatch(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Stop> {
+        self.publics.clear();
         // Anything else would bring the channel to swtpm out of step.
         let (_, code) = command_header(bytes).map_err(|Malformed| Stop::Code(rc::COMMAND_SIZE))?;
         let command = self.backend.shape(code).and_then(|shape| Command::parse(bytes, shape.handles).ok());
@@ -170,8 +181,8 @@ impl Device {
         Ok(())
     }
 
-    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (shut down,
-    /// read or replace its state, another data channel) are refused.
+    /// A request of swtpm's control protocol. Those that would take the TPM out of the emulator's hands (read or replace
+    /// its state, another data channel) are refused.
     pub(crate) fn control(&mut self, request: &[u8]) -> Vec<u8> {
         let code = request.first_chunk().map(|code| u32::from_be_bytes(*code));
         if matches!(code, Some(control::INIT | control::STOP)) {
@@ -191,8 +202,14 @@ impl Device {
                 | control::RESET_ESTABLISHED
                 | control::STOP
                 | control::GET_CONFIG
-                | control::SET_BUFFER_SIZE,
+                | control::SET_BUFFER_SIZE
+                | control::GET_INFO,
             ) => self.backend.control(request).unwrap_or_else(|_| CONTROL_FAILED.to_vec()),
+            Some(control::SHUTDOWN) => {
+                self.backend.end();
+                self.shut_down = true;
+                0u32.to_be_bytes().to_vec()
+            }
             _ => CONTROL_FAILED.to_vec(),
         }
     }

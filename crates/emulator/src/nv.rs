@@ -3,14 +3,11 @@
 use crate::EmulatorError;
 use crate::authorize::{nv_name, placeholder};
 use crate::device::{Device, Stop};
-use crate::overlay::{NvPublic, PLACEHOLDER, nv_attribute};
+use crate::overlay::{NvPublic, PLACEHOLDER};
 use crate::wire::{self, Command, Put, Reader, cc, rc, session_attribute, sized};
 
 /// The most bytes of one NV_Read or NV_Write (TPM_PT_NV_BUFFER_MAX).
 pub(crate) const NV_BUFFER: usize = 1024;
-
-/// What is written over a placeholder: parameters of NV_Write for one byte at its start.
-pub(crate) const TOUCH: [u8; 5] = [0, 1, 0, 0, 0];
 
 /// Parameters of NV_Read: the first byte.
 pub(crate) const READ_ONE: [u8; 4] = [0, 1, 0, 0];
@@ -22,7 +19,7 @@ impl Device {
         let read = reader.sized().and_then(|_| reader.sized()).and_then(NvPublic::parse);
         // Only the first parameter, the authorization value, may be encrypted.
         let Ok(public) = read else { return Ok(None) };
-        if reader.end().is_err() || !public.is_for_overlay() || command.authorizations.is_empty() {
+        if reader.end().is_err() || !self.overlay.takes(&public) || command.authorizations.is_empty() {
             return Ok(None);
         }
         refuse_audit(command)?;
@@ -36,6 +33,7 @@ impl Device {
         // the next start removes, and never a placeholder that looks like an index of eight bytes.
         let is_new = self.native_public(handle)?.is_none();
         if is_new {
+            self.auths.remove(&handle);
             self.overlay.put(&self.state, handle, vec![0xff; usize::from(public.size)])?;
         }
         match self.native(&mut authorized, cc::NV_DEFINE_SPACE, &parameters, false) {
@@ -59,13 +57,14 @@ impl Device {
             _ => refuse_audit(command)?,
         }
         match command.code {
-            cc::NV_READ_PUBLIC => self.read_public(command, handle),
+            cc::NV_READ_PUBLIC if command.parameters.is_empty() => self.read_public(command, handle),
             // Without authorization: swtpm says so, or it is a command that needs none.
             _ if command.authorizations.is_empty() => Ok(self.backend.transact(bytes)?),
             cc::NV_WRITE => self.write(command, handle),
             cc::NV_READ => self.read(command, handle),
             _ => {
                 let response = self.resigned(command)?;
+                self.auths.remove(&handle);
                 if matches!(command.code, cc::NV_UNDEFINE_SPACE | cc::NV_UNDEFINE_SPACE_SPECIAL) {
                     self.overlay.remove(&self.state, handle)?;
                 }
@@ -93,15 +92,20 @@ impl Device {
             // Malformed, or too much at once: swtpm says which.
             _ => return self.resigned(command),
         };
-        let mut contents = self.overlay.data(handle).ok_or(Stop::Code(rc::FAILURE))?.to_vec();
-        let written = self.native_public(handle)?.is_some_and(|public| public.attributes & nv_attribute::WRITTEN != 0);
-        if !written {
-            contents.fill(0xff);
+        let contents = self.overlay.data(handle).ok_or(Stop::Code(rc::FAILURE))?;
+        let (shadow_size, shadow_offset) = shadow(data.len(), offset, contents.len());
+        let mut replaced = contents.to_vec();
+        if let Some(target) = offset.checked_add(data.len()).and_then(|end| replaced.get_mut(offset..end)) {
+            target.copy_from_slice(data);
         }
-        let target = offset.checked_add(data.len()).and_then(|end| contents.get_mut(offset..end));
-        target.ok_or(Stop::Code(rc::NV_RANGE))?.copy_from_slice(data);
-        self.native(&mut authorized, cc::NV_WRITE, &TOUCH, false)?;
-        self.overlay.put(&self.state, handle, contents)?;
+        let mut parameters = sized(data.get(..usize::from(shadow_size)).unwrap_or_default())?;
+        parameters.put_u16(shadow_offset);
+        self.native(&mut authorized, cc::NV_WRITE, &parameters, false)?;
+        self.overlay.put(&self.state, handle, replaced)?;
+        if offset == 0 {
+            // The start of a request, most likely: the vendor command will be there within this second.
+            self.documents.prepare();
+        }
         authorized.answer(&[])
     }
 
@@ -113,32 +117,45 @@ impl Device {
             Ok(range) if reader.end().is_ok() => range,
             _ => return self.resigned(command),
         };
-        let written = self.native_public(handle)?.is_some_and(|public| public.attributes & nv_attribute::WRITTEN != 0);
         let contents = self.overlay.data(handle).ok_or(Stop::Code(rc::FAILURE))?;
         let wanted = offset.checked_add(size).and_then(|end| contents.get(offset..end)).map(<[u8]>::to_vec);
-        // What was never written is refused for that, and by swtpm, before its range is looked at.
-        if written {
-            if size > NV_BUFFER {
-                return Err(Stop::Code(rc::VALUE_PARAMETER_1));
-            }
-            if wanted.is_none() {
-                return Err(Stop::Code(rc::NV_RANGE));
-            }
+        let (mut shadow_size, shadow_offset) = shadow(size, offset, contents.len());
+        if size > NV_BUFFER {
+            // More than fits into one answer, which is judged before the range.
+            shadow_size = u16::try_from(size).map_err(|_| Stop::Code(rc::FAILURE))?;
         }
-        self.native(&mut authorized, cc::NV_READ, &READ_ONE, false)?;
+        let mut parameters = Vec::new();
+        parameters.put_u16(shadow_size);
+        parameters.put_u16(shadow_offset);
+        self.native(&mut authorized, cc::NV_READ, &parameters, false)?;
         authorized.answer(&sized(&wanted.unwrap_or_default())?)
     }
 
     /// Removes what swtpm has no placeholder for: an index undefined by TPM2_Clear, or half defined when the emulator was
     /// killed.
     pub(crate) fn reconcile(&mut self) -> Result<(), EmulatorError> {
+        self.publics.clear();
         for handle in self.overlay.handles() {
+            self.auths.remove(&handle);
             let placeholder = self.native_public(handle)?.is_some_and(|public| public.size == PLACEHOLDER);
             if !placeholder {
                 self.overlay.remove(&self.state, handle)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Size and offset for the placeholder that say of it what the client's say of the index: that they are in range, that the
+/// offset is beyond the end, or that the end is. swtpm judges that in its order, after existence, rights and locks.
+const fn shadow(size: usize, offset: usize, length: usize) -> (u16, u16) {
+    if offset > length {
+        (1, PLACEHOLDER + 1)
+    } else if size > length.saturating_sub(offset) {
+        (1, PLACEHOLDER)
+    } else {
+        // Nothing is nothing there too.
+        (if size == 0 { 0 } else { 1 }, 0)
     }
 }
 

@@ -28,7 +28,6 @@ pub(crate) mod nv_attribute {
     pub(crate) const NO_DA: u32 = 1 << 25;
     pub(crate) const ORDERLY: u32 = 1 << 26;
     pub(crate) const CLEAR_STCLEAR: u32 = 1 << 27;
-    pub(crate) const WRITTEN: u32 = 1 << 29;
     pub(crate) const PLATFORMCREATE: u32 = 1 << 30;
     pub(crate) const PPREAD: u32 = 1 << 16;
     pub(crate) const OWNERREAD: u32 = 1 << 17;
@@ -69,18 +68,20 @@ impl NvPublic {
         Ok(bytes)
     }
 
-    /// Whether an index like this is kept here: too large for libtpms, and of a kind that a placeholder stands in for.
-    /// Any other is left to swtpm, which refuses it with a reason of its own.
-    pub(crate) const fn is_for_overlay(&self) -> bool {
+    /// Whether a placeholder can stand in for an index like this. Any other is left to swtpm, which refuses it with a
+    /// reason of its own.
+    const fn is_suited(&self) -> bool {
         let unsuited =
             nv_attribute::TYPE | nv_attribute::WRITEALL | nv_attribute::ORDERLY | nv_attribute::CLEAR_STCLEAR;
-        self.size > NATIVE_MAX && self.size <= MAX && self.attributes & unsuited == 0
+        self.size <= MAX && self.attributes & unsuited == 0
     }
 }
 
 /// The contents of the large indices, in memory and on disk.
 pub(crate) struct Overlay {
     indices: BTreeMap<u32, Vec<u8>>,
+    /// Indices of more than so many bytes are kept here: what libtpms does not hold, or less in a test that compares.
+    above: u16,
 }
 
 /// First bytes of a file with an index' contents.
@@ -92,7 +93,7 @@ fn file_name(handle: u32) -> String {
 
 impl Overlay {
     /// Reads the indices from the state directory.
-    pub(crate) fn load(state: &StateDir) -> Result<Self, EmulatorError> {
+    pub(crate) fn load(state: &StateDir, above: u16) -> Result<Self, EmulatorError> {
         let mut indices = BTreeMap::new();
         for name in state.list("nv")? {
             // Left over by a process that was killed while it wrote.
@@ -103,12 +104,17 @@ impl Overlay {
             let damaged = |what| EmulatorError::StateDamaged { path: state.path(&file_name(handle)), what };
             let bytes = state.read(&file_name(handle))?.unwrap_or_default();
             let data = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it is no file of this emulator"))?;
-            if data.len() <= usize::from(NATIVE_MAX) || data.len() > usize::from(MAX) {
+            if data.len() <= usize::from(above) || data.len() > usize::from(MAX) {
                 return Err(damaged("it has not the length of a large index"));
             }
             indices.insert(handle, data.to_vec());
         }
-        Ok(Self { indices })
+        Ok(Self { indices, above })
+    }
+
+    /// Whether an index like this is to be kept here.
+    pub(crate) const fn takes(&self, public: &NvPublic) -> bool {
+        public.size > self.above && public.is_suited()
     }
 
     pub(crate) fn contains(&self, handle: u32) -> bool {

@@ -22,6 +22,12 @@ use crate::wire::{HEADER, Put, Reader};
 /// Longer than any command takes: making an RSA key of 3,072 bits takes seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a swtpm that has not answered is looked at: has it ended, was it stopped?
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often in a row it may be found stopped. No client waits a second for a TPM that cannot answer.
+const STOPPED_LOOKS: u32 = 5;
+
 /// The most that is read of a state blob. libtpms' own limit for its NV memory is 128 KiB.
 const MAX_BLOB: usize = 1 << 20;
 
@@ -43,6 +49,7 @@ pub(crate) enum Blob {
 pub(crate) mod control {
     pub(crate) const GET_CAPABILITY: u32 = 0x01;
     pub(crate) const INIT: u32 = 0x02;
+    pub(crate) const SHUTDOWN: u32 = 0x03;
     pub(crate) const GET_ESTABLISHED: u32 = 0x04;
     pub(crate) const SET_LOCALITY: u32 = 0x05;
     pub(crate) const HASH_START: u32 = 0x06;
@@ -55,6 +62,13 @@ pub(crate) mod control {
     pub(crate) const STOP: u32 = 0x0e;
     pub(crate) const GET_CONFIG: u32 = 0x0f;
     pub(crate) const SET_BUFFER_SIZE: u32 = 0x11;
+    pub(crate) const GET_INFO: u32 = 0x12;
+}
+
+#[derive(Clone, Copy)]
+enum Channel {
+    Data,
+    Control,
 }
 
 /// A running swtpm.
@@ -74,7 +88,7 @@ impl Swtpm {
         let (data, data_of_child) = UnixStream::pair().map_err(missing)?;
         let (control, control_of_child) = UnixStream::pair().map_err(missing)?;
         for channel in [&data, &control] {
-            channel.set_read_timeout(Some(PATIENCE)).map_err(missing)?;
+            channel.set_read_timeout(Some(LOOK)).map_err(missing)?;
             channel.set_write_timeout(Some(PATIENCE)).map_err(missing)?;
         }
         let argument = |prefix: &str, path: &Path| {
@@ -121,12 +135,12 @@ impl Swtpm {
         self.guarded("a TPM command", |swtpm| {
             swtpm.data.write_all(command)?;
             let mut response = vec![0; HEADER];
-            swtpm.data.read_exact(&mut response)?;
+            swtpm.receive(Channel::Data, &mut response)?;
             let mut header = Reader::new(&response);
             let size = header.u16().and_then(|_| header.u32()).ok().and_then(|size| usize::try_from(size).ok());
             let rest = size.and_then(|size| size.checked_sub(HEADER)).filter(|rest| *rest <= 1 << 16);
             let mut body = vec![0; rest.ok_or(io::ErrorKind::InvalidData)?];
-            swtpm.data.read_exact(&mut body)?;
+            swtpm.receive(Channel::Data, &mut body)?;
             response.append(&mut body);
             Ok(response)
         })
@@ -137,7 +151,7 @@ impl Swtpm {
         self.guarded("a control command", |swtpm| {
             swtpm.control.write_all(request)?;
             let mut answer = vec![0; 1 << 13];
-            let length = swtpm.control.read(&mut answer)?;
+            let length = swtpm.receive_some(Channel::Control, &mut answer)?;
             answer.truncate(length);
             if length < 4 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
         })
@@ -180,7 +194,7 @@ impl Swtpm {
                 request.put_u32(u32::try_from(state.len()).map_err(|_| io::ErrorKind::InvalidData)?);
                 swtpm.control.write_all(&request)?;
                 let mut header = [0; 16];
-                swtpm.control.read_exact(&mut header)?;
+                swtpm.receive(Channel::Control, &mut header)?;
                 let mut fields = Reader::new(&header);
                 let mut field = || fields.u32().ok().and_then(|value| usize::try_from(value).ok());
                 let (Some(result), Some(_), Some(total), Some(length)) = (field(), field(), field(), field()) else {
@@ -190,13 +204,54 @@ impl Swtpm {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
                 let mut part = vec![0; length];
-                swtpm.control.read_exact(&mut part)?;
+                swtpm.receive(Channel::Control, &mut part)?;
                 state.append(&mut part);
                 if state.len() >= total || length == 0 {
                     return Ok(state);
                 }
             }
         })
+    }
+
+    /// Fills `buffer` from a channel.
+    fn receive(&mut self, channel: Channel, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let length = self.receive_some(channel, buffer)?;
+            if length == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            buffer = buffer.get_mut(length..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes as long as swtpm may still send some: not once it has ended or was stopped (SIGSTOP, a debugger).
+    fn receive_some(&mut self, channel: Channel, buffer: &mut [u8]) -> io::Result<usize> {
+        let patience = Instant::now();
+        let mut stopped: u32 = 0;
+        loop {
+            let read = match channel {
+                Channel::Data => self.data.read(buffer),
+                Channel::Control => self.control.read(buffer),
+            };
+            match read {
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                read => return read,
+            }
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            stopped = if self.is_stopped() { stopped.saturating_add(1) } else { 0 };
+            if stopped >= STOPPED_LOOKS || patience.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+    }
+
+    /// Whether the process was stopped (proc(5): the state behind the name, which stands in parentheses).
+    fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|after_name| after_name.starts_with(['T', 't']))
     }
 
     /// Runs one exchange. After a failure the channels may be out of step, so nothing more is sent on them.
@@ -214,6 +269,11 @@ impl Swtpm {
         })
     }
 
+    /// Sends nothing more. What swtpm acknowledged is on its disk.
+    pub(crate) const fn give_up(&mut self) {
+        self.lost = true;
+    }
+
     /// The process, for tests that kill it.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
@@ -226,7 +286,8 @@ impl Drop for Swtpm {
         let _ = self.data.shutdown(std::net::Shutdown::Both);
         let _ = self.control.shutdown(std::net::Shutdown::Both);
         let patience = Instant::now();
-        while patience.elapsed() < Duration::from_secs(2) {
+        // One that does not answer any more does not end by itself.
+        while !self.lost && patience.elapsed() < Duration::from_secs(2) {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 break;
             }

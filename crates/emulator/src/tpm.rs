@@ -15,6 +15,7 @@ use crate::device::{Device, Reply, SharedDevice};
 use crate::documents::{DeviceClock, Documents};
 use crate::ek::{self, EkKind, EkPublic};
 use crate::nsm::Fields;
+use crate::overlay::NATIVE_MAX;
 use crate::self_test;
 use crate::state::StateDir;
 use crate::transport::{FuseTransport, PtyTransport, TcpTransport, UnixTransport};
@@ -34,6 +35,7 @@ pub struct NitroTpmBuilder {
     clock: DeviceClock,
     faults: BTreeSet<Fault>,
     boot_log: Option<Vec<u8>>,
+    overlay_above: Option<u16>,
 }
 
 impl NitroTpmBuilder {
@@ -59,7 +61,7 @@ impl NitroTpmBuilder {
         self
     }
 
-    /// Offers the TPM on a Unix socket too.
+    /// Offers the TPM on a Unix socket too, and its control at the same path with `.ctrl` behind it.
     #[must_use]
     pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
         self.unix = Some(path.into());
@@ -118,6 +120,15 @@ impl NitroTpmBuilder {
         self
     }
 
+    /// Keeps the contents of NV indices of more than so many bytes outside swtpm. Without this, those that libtpms cannot
+    /// hold. For the test that compares what is kept here with what swtpm keeps; a state directory has one such number.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn overlay_above(mut self, size: u16) -> Self {
+        self.overlay_above = Some(size);
+        self
+    }
+
     /// Starts the TPM and offers it.
     ///
     /// # Errors
@@ -141,7 +152,9 @@ impl NitroTpmBuilder {
         let locality = self.boot_log.as_deref().map_or(Ok(0), boot_log::startup_locality)?;
         let mut backend = Backend::start(&program, &state, locality)?;
         self_test::run(&mut backend)?;
-        let device = Arc::new(SharedDevice::new(Device::new(backend, state, documents, self.faults, self.boot_log)?));
+        let overlay_above = self.overlay_above.unwrap_or(NATIVE_MAX);
+        let device = Device::new(backend, state, documents, self.faults, self.boot_log, overlay_above)?;
+        let device = Arc::new(SharedDevice::new(device));
         let tcp = TcpTransport::start(self.tcp, &device)?;
         let unix = self.unix.map(|path| UnixTransport::start(&path, &device)).transpose()?;
         let pty = self.pty.map(|path| PtyTransport::start(&path, &device)).transpose()?;
@@ -311,6 +324,12 @@ impl NitroTpm {
         self.device.with(|device| device.backend.is_running())
     }
 
+    /// Whether a client has shut the TPM down over the control channel (`swtpm_ioctl -s`). Nothing brings it back.
+    #[must_use]
+    pub fn is_shut_down(&self) -> bool {
+        self.device.with(|device| device.shut_down)
+    }
+
     /// The process id of swtpm.
     #[must_use]
     pub fn swtpm_process(&self) -> u32 {
@@ -320,7 +339,7 @@ impl NitroTpm {
 
 impl Drop for NitroTpm {
     fn drop(&mut self) {
-        self.device.with(|device| device.backend.shutdown());
+        self.device.with(|device| device.backend.end());
     }
 }
 

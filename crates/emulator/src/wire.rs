@@ -38,13 +38,10 @@ pub(crate) mod rc {
     pub(crate) const AUTH_UNAVAILABLE: u32 = 0x12f;
     pub(crate) const COMMAND_SIZE: u32 = 0x142;
     pub(crate) const COMMAND_CODE: u32 = 0x143;
-    pub(crate) const NV_RANGE: u32 = 0x146;
     pub(crate) const NV_LOCKED: u32 = 0x148;
     pub(crate) const NV_AUTHORIZATION: u32 = 0x149;
     /// TPM_RC_VALUE, handle 2.
     pub(crate) const VALUE_HANDLE_2: u32 = 0x284;
-    /// TPM_RC_VALUE, parameter 1.
-    pub(crate) const VALUE_PARAMETER_1: u32 = 0x1c4;
     /// TPM_RC_ATTRIBUTES, to which the session's number is added.
     pub(crate) const ATTRIBUTES_SESSION: u32 = 0x882;
     pub(crate) const LOCKOUT: u32 = 0x921;

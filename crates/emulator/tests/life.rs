@@ -1,14 +1,16 @@
 //! Starting, ending, being killed, starting again.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails as a test does")]
 
+mod support;
+
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitrotpm_emulator::{EmulatorError, NitroTpm};
 use nitrotpm_pcr::Bank;
+use support::*;
 
 const GET_RANDOM: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 8];
 
@@ -116,54 +118,17 @@ fn many_run_side_by_side() {
     assert_eq!(ports.len(), 8);
 }
 
-/// A program that does not outlive a test that fails.
-struct Running(std::process::Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Runs `nitrotpm-emulator run`, waits for its ready line.
-fn run_program(state: &Path) -> (Running, serde_json::Value) {
-    use std::io::{BufRead, BufReader};
-    let child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
-        .args(["run", "--state"])
-        .arg(state)
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut child = Running(child);
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (child, serde_json::from_str(&line).unwrap())
-}
-
-fn swtpm_of(parent: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let after_name = stat.rsplit(") ").next().unwrap_or_default();
-        if after_name.split(' ').nth(1) == Some(parent.to_string().as_str()) {
-            found.extend(entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
-        }
-    }
-    found
-}
-
 #[test]
 #[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
 fn the_program_ends_with_its_signal_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let (mut child, ready) = run_program(directory.path());
+    let (mut child, ready) = Program::start(directory.path(), &[]);
     assert_eq!(ready["schema"], "nitrotpm.emulator/1");
-    let children = swtpm_of(child.0.id());
-    assert_eq!(children.len(), 1);
+    let swtpm = children(child.0.id());
+    assert_eq!(swtpm.len(), 1);
     Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();
     assert_eq!(child.0.wait().unwrap().code(), Some(0));
-    assert!(!process_is_there(children[0]));
+    assert!(!process_is_there(swtpm[0]));
 }
 
 #[test]
@@ -171,14 +136,14 @@ fn the_program_ends_with_its_signal_and_leaves_nothing() {
 fn a_killed_program_takes_swtpm_with_it_and_starts_again() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..3 {
-        let (child, _) = run_program(directory.path());
-        let children = swtpm_of(child.0.id());
-        assert_eq!(children.len(), 1);
+        let (child, _) = Program::start(directory.path(), &[]);
+        let swtpm = children(child.0.id());
+        assert_eq!(swtpm.len(), 1);
         drop(child); // killed
         // Started again at once, while the old swtpm may still be ending.
         let tpm = NitroTpm::builder().state_dir(directory.path()).start().unwrap();
         assert_eq!(tpm.execute(&GET_RANDOM).len(), 20);
-        wait_until("swtpm follows its owner", || !process_is_there(children[0]));
+        wait_until("swtpm follows its owner", || !process_is_there(swtpm[0]));
     }
 }
 

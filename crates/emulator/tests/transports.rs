@@ -6,15 +6,20 @@
     reason = "a helper of tests fails as a test does"
 )]
 
+mod support;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nitrotpm_emulator::{EmulatorError, NitroTpm};
+use rustix::process::{Pid, Signal, kill_process};
+use support::*;
 
 const GET_RANDOM: [u8; 12] = [0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x7b, 0, 8];
 /// TPM_CAP_TPM_PROPERTIES, which has a long answer.
@@ -48,7 +53,8 @@ const EINVAL: i32 = 22;
 const E2BIG: i32 = 7;
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn the_file_behaves_as_the_kernels_device() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");
@@ -89,7 +95,8 @@ fn the_file_behaves_as_the_kernels_device() {
 }
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn an_open_file_does_not_keep_the_tpm() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");
@@ -106,44 +113,17 @@ fn an_open_file_does_not_keep_the_tpm() {
     assert!(file.write(&GET_RANDOM).is_err());
 }
 
-/// A program that does not outlive a test that fails.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     let places = tempfile::tempdir().unwrap();
     let state = places.path().join("state");
     let (fuse, unix, pty) = (places.path().join("tpm0"), places.path().join("sock"), places.path().join("tty"));
     for _ in 0..3 {
-        let child = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
-            .args(["run", "--state"])
-            .arg(&state)
-            .arg("--fuse")
-            .arg(&fuse)
-            .arg("--unix")
-            .arg(&unix)
-            .arg("--pty")
-            .arg(&pty)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut child = Running(child);
-        let mut line = Vec::new();
-        let mut output = child.0.stdout.take().unwrap();
-        while !line.ends_with(b"\n") {
-            let mut byte = [0];
-            assert_eq!(output.read(&mut byte).unwrap(), 1);
-            line.push(byte[0]);
-        }
-        let ready: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let places =
+            ["--fuse".as_ref(), fuse.as_os_str(), "--unix".as_ref(), unix.as_ref(), "--pty".as_ref(), pty.as_ref()];
+        let (program, ready) = Program::start(&state, &places);
         assert_eq!(ready["fuse"].as_str(), fuse.to_str());
         for name in ["root.pem", "ek-pub.der", "ek-pub.tpmt", "ek-pub-ecc-sec-p384.der"] {
             assert!(state.join(name).is_file(), "{name}");
@@ -152,7 +132,7 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
         let mut file = open(&fuse).unwrap();
         file.write_all(&GET_RANDOM).unwrap();
         assert_eq!(file.read(&mut buffer).unwrap(), 20);
-        drop(child); // killed
+        drop(program); // killed
         // The client is told, and not left waiting.
         assert!(file.write(&GET_RANDOM).is_err());
     }
@@ -162,11 +142,60 @@ fn a_killed_emulator_leaves_no_place_that_stops_the_next() {
     assert_eq!(file.read(&mut [0; 64]).unwrap(), 20);
     drop(file);
     drop(tpm);
-    assert!(!unix.exists() && fs::symlink_metadata(&pty).is_err());
+    assert!(!unix.exists() && !unix.with_extension("ctrl").exists() && fs::symlink_metadata(&pty).is_err());
+}
+
+/// Nobody's user and group, who may mount by fusermount3 alone.
+const NOBODY: u32 = 65534;
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fusermount), ignore = "this machine cannot mount FUSE without being root: fusermount3 is wanted")]
+fn a_user_who_is_not_root_has_the_file_too() {
+    let places = tempfile::tempdir().unwrap();
+    let open_to_all = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    open_to_all(places.path());
+    // The program may lie where only root looks.
+    let program = places.path().join("nitrotpm-emulator");
+    fs::copy(env!("CARGO_BIN_EXE_nitrotpm-emulator"), &program).unwrap();
+    open_to_all(&program);
+    let (state, fuse) = (places.path().join("state"), places.path().join("tpm0"));
+    let as_nobody = |program: &Path| {
+        // Whoever is not root is that already.
+        if !rustix::process::geteuid().is_root() {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        let id = NOBODY.to_string();
+        command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"]).arg(program);
+        command
+    };
+    for _ in 0..2 {
+        let mut command = as_nobody(&program);
+        command.args(["run", "--state"]).arg(&state).arg("--fuse").arg(&fuse).env("HOME", places.path());
+        let (program, _) = Program::spawn(command, &state);
+        // Its user opens it as any program would; root, and others, are not let in by FUSE.
+        let mut reader = as_nobody(Path::new("/bin/sh"));
+        reader.args(["-c", "exec 3<>\"$1\"; printf '%b' \"$2\" >&3; od -An -tx1 -N20 <&3", "sh"]).arg(&fuse);
+        let command: String = GET_RANDOM.iter().map(|byte| format!("\\0{byte:03o}")).collect();
+        let output = reader.arg(command).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(answer.trim().starts_with("80 01 00 00 00 14 00 00 00 00"), "{answer} {error}");
+        // Killed: the next one of the same user clears up the mount.
+        drop(program);
+    }
+    let mut last = as_nobody(&program);
+    last.args(["run", "--state"]).arg(&state).arg("--fuse").arg(&fuse);
+    let (mut program, _) = Program::spawn(last, &state);
+    kill_process(Pid::from_raw(program.0.id().cast_signed()).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(program.0.wait().unwrap().code(), Some(0));
+    assert!(!fs::read_to_string("/proc/mounts").unwrap().contains(fuse.to_str().unwrap()));
 }
 
 #[test]
-#[cfg_attr(not(all(swtpm, fuse)), ignore = "swtpm or FUSE are not there: apt-get install swtpm fuse3")]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+#[cfg_attr(not(fuse), ignore = "this machine cannot mount FUSE: /dev/fuse, and root or fuse3, are wanted")]
 fn a_place_in_use_is_not_taken() {
     let places = tempfile::tempdir().unwrap();
     let path = places.path().join("tpm0");

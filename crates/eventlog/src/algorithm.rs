@@ -96,9 +96,12 @@ pub(crate) const MAX_BANKS: usize = 16;
 pub(crate) struct DeclaredBanks {
     list: [DeclaredBank; MAX_BANKS],
     count: usize,
+    /// What one digest of each takes in an event, in bytes, each with its identifier before it.
+    length: usize,
 }
 
 impl DeclaredBanks {
+    #[inline]
     pub(crate) fn as_slice(&self) -> &[DeclaredBank] {
         self.list.get(..self.count).unwrap_or_default()
     }
@@ -110,10 +113,32 @@ impl DeclaredBanks {
             Some(place) => {
                 *place = bank;
                 self.count = self.count.saturating_add(1);
+                self.length = self.length.saturating_add(2).saturating_add(usize::from(bank.size));
                 true
             }
             None => false,
         }
+    }
+
+    /// What one digest of each bank takes in an event, in bytes, each with its identifier before it.
+    #[inline]
+    pub(crate) const fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Whether `digests` are one digest of each bank in the header's order, and so of the right sizes, none twice.
+    #[inline]
+    pub(crate) fn are_all_in_order(&self, digests: &[u8]) -> bool {
+        let mut left = digests;
+        for bank in self.as_slice() {
+            let Some((id, after)) = left.split_first_chunk::<2>() else { return false };
+            let Some(next) = after.get(usize::from(bank.size)..) else { return false };
+            if u16::from_le_bytes(*id) != bank.algorithm.0 {
+                return false;
+            }
+            left = next;
+        }
+        left.is_empty()
     }
 
     pub(crate) fn size_of(&self, algorithm: AlgorithmId) -> Option<u16> {

@@ -31,6 +31,7 @@
 extern crate alloc;
 
 mod algorithm;
+mod batch;
 mod ccel;
 pub mod cel;
 mod claims;
@@ -55,6 +56,9 @@ mod text;
 pub mod writer;
 
 pub use algorithm::{AlgorithmId, DeclaredBank};
+#[cfg(feature = "rayon")]
+pub use batch::replay_parallel;
+pub use batch::{BatchReplay, BatchedLog, CheckedPayload, LogBatch, ReplayedBatch};
 pub use ccel::CcelTable;
 pub use claims::{
     Authority, BootPath, BootPathUnknown, CommandLine, CommandLineSource, EarlyApplications, ExitBootServices,
@@ -63,9 +67,10 @@ pub use claims::{
 };
 pub use confirm::{ConfirmedEvent, ConfirmedLog, ReplayMismatch};
 pub use decode::{
-    Decoded, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition, GptPartitions,
-    HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry, SignatureLists,
-    SignatureType, SipaEvent, SipaEvents, SipaType, TaggedEvent, UefiVariable, VariableContents,
+    Decoded, Detail, DevicePath, DevicePathNode, DeviceSecurityEvent, EventTag, FirmwareBlob, Gpt, GptPartition,
+    GptPartitions, HandoffTables, HcrtmComponent, ImageLoad, LoadOption, Locator, PlatformId, SignatureEntry,
+    SignatureLists, SignatureType, SipaEvent, SipaEvents, SipaType, Summary, TaggedEvent, UefiVariable,
+    VariableContents,
 };
 pub use diff::{Cause, Change, Difference, LogDiff};
 pub use error::LogError;

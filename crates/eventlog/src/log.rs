@@ -153,6 +153,16 @@ impl<'a> EventLog<'a> {
     /// over bytes, a header that breaks a rule, algorithms that are undeclared or stand twice, registers that do not
     /// exist. An unknown event type, or an unknown algorithm that the header declares, is no error.
     pub fn parse(bytes: &'a [u8], options: &ParseOptions) -> Result<Self, LogError> {
+        Self::parse_visiting(bytes, options, |_, _| ())
+    }
+
+    /// Parses a log and gives every event after the header to `visit`, with the declared banks: one pass where a caller
+    /// needs the events anyway. What was visited counts for nothing where the end is an error.
+    pub(crate) fn parse_visiting(
+        bytes: &'a [u8],
+        options: &ParseOptions,
+        visit: impl FnMut(&[DeclaredBank], &Event<'a>),
+    ) -> Result<Self, LogError> {
         if bytes.is_empty() {
             return Err(LogError::Empty);
         }
@@ -160,7 +170,7 @@ impl<'a> EventLog<'a> {
             return Err(LogError::TooLarge { size: bytes.len(), limit: options.max_size });
         }
         let mut log = Self::parse_header(bytes, options.source)?;
-        log.check_body(bytes)?;
+        log.check_body(bytes, visit)?;
         Ok(log)
     }
 
@@ -198,7 +208,11 @@ impl<'a> EventLog<'a> {
     }
 
     /// Walks over every event once, finds the tail and refuses what is neither.
-    fn check_body(&mut self, bytes: &'a [u8]) -> Result<(), LogError> {
+    fn check_body(
+        &mut self,
+        bytes: &'a [u8],
+        mut visit: impl FnMut(&[DeclaredBank], &Event<'a>),
+    ) -> Result<(), LogError> {
         let smallest = if self.format == Format::Sha1 { SMALLEST_SHA1_EVENT } else { SMALLEST_AGILE_EVENT };
         // Where the run of equal bytes that ends the log begins: found once, so that no run is scanned twice.
         let run_start =
@@ -219,6 +233,7 @@ impl<'a> EventLog<'a> {
             if event.index() > 0 && event.event_type() == EventType::NO_ACTION && is_spec_id(event.data()) {
                 return Err(LogError::Header { offset: event.offset(), problem: "is a second one" });
             }
+            visit(self.banks.as_slice(), &event);
         }
         self.event_count = events.next_index;
         if self.event_count == 0 {
@@ -239,6 +254,11 @@ impl<'a> EventLog<'a> {
     #[must_use]
     pub fn banks(&self) -> &[DeclaredBank] {
         self.banks.as_slice()
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn declared(&self) -> &DeclaredBanks {
+        &self.banks
     }
 
     /// The banks that can be replayed, in the header's order.
@@ -317,6 +337,7 @@ pub struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
+    #[inline]
     fn read(&mut self) -> Result<Event<'a>, LogError> {
         let index = self.next_index;
         let last_register = if self.format == Format::Ccel { LAST_CC_REGISTER } else { LAST_PCR };
@@ -333,6 +354,7 @@ impl<'a> Events<'a> {
 impl<'a> Iterator for Events<'a> {
     type Item = Event<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Event<'a>> {
         if let Some(header) = self.header.take() {
             return Some(header);

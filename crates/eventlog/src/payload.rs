@@ -10,7 +10,7 @@ use nitrotpm_pcr::{Bank, Digest};
 
 use crate::decode::UefiVariable;
 use crate::text::as_utf16;
-use crate::{Event, EventType};
+use crate::{Digests, Event, EventType};
 
 /// The answer of a payload check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,12 +173,44 @@ pub(crate) fn check<D: Iterator<Item = Digest>>(
     data: &[u8],
     digests: impl Fn() -> D,
 ) -> PayloadCheck {
+    check_but(event_type, data, digests, None)
+}
+
+/// Checks data of a type against the digests of an event that the toolkit can compute, where one rule is known not to
+/// hold.
+pub(crate) fn check_others(
+    event_type: EventType,
+    data: &[u8],
+    digests: &Digests<'_>,
+    wrong: Option<Rule>,
+) -> PayloadCheck {
+    let known = || digests.filter_map(|(algorithm, bytes)| Digest::new(algorithm.bank()?, bytes).ok());
+    check_but(event_type, data, known, wrong)
+}
+
+/// The rule that most likely holds for an event: of those that hash bytes as they stand. Each rule before it in the
+/// list of the type covers more bytes, so that no digest fits both.
+pub(crate) fn likely_rule(event_type: EventType, data: &[u8]) -> Option<Rule> {
+    match event_type {
+        EventType::NO_ACTION => None,
+        EventType::EFI_VARIABLE_BOOT if Rule::VariableData.covered(data).is_some() => Some(Rule::VariableData),
+        EventType::IPL if Rule::TextAfterPrefix.covered(data).is_some() => Some(Rule::TextAfterPrefix),
+        _ => Some(Rule::EventData),
+    }
+}
+
+fn check_but<D: Iterator<Item = Digest>>(
+    event_type: EventType,
+    data: &[u8],
+    digests: impl Fn() -> D,
+    wrong: Option<Rule>,
+) -> PayloadCheck {
     let (rules, must_hold) = rules(event_type);
     if digests().next().is_none() {
         return PayloadCheck::NotCheckable;
     }
     let holds = |rule: &Rule| digests().all(|digest| rule.digest(digest.algorithm(), data) == Some(digest));
-    if let Some(rule) = rules.iter().find(|rule| holds(rule)) {
+    if let Some(rule) = rules.iter().find(|rule| Some(**rule) != wrong && holds(rule)) {
         return PayloadCheck::Verified(*rule);
     }
     let is_error_separator = event_type == EventType::SEPARATOR

@@ -17,22 +17,33 @@ impl<'a> Reader<'a> {
     }
 
     /// Names the structure read from here on.
+    #[inline]
     pub(crate) const fn enter(&mut self, structure: &'static str) {
         self.structure = structure;
     }
 
     /// Where the next byte stands in the log.
+    #[inline]
     pub(crate) const fn offset(&self) -> usize {
         self.offset
     }
 
+    #[inline]
     pub(crate) const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// What was not read yet.
+    #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Goes on at `rest`, which is the end of what was not read yet.
+    #[inline]
+    pub(crate) const fn go_on_at(&mut self, rest: &'a [u8]) {
+        self.offset = self.offset.saturating_add(self.bytes.len().saturating_sub(rest.len()));
+        self.bytes = rest;
     }
 
     /// The next `count` bytes. `count` comes from the log: it is compared with what is there before anything else.
@@ -52,6 +63,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], LogError> {
         match self.bytes.split_first_chunk::<N>() {
             Some((taken, rest)) => {
@@ -76,6 +88,7 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, LogError> {
         self.array().map(u32::from_le_bytes)
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues, reset_value};
 
 use crate::decode::{Decoded, startup_locality};
-use crate::{EventLog, EventType, Format, LogError};
+use crate::{Event, EventLog, EventType, LogBatch, LogError};
 
 /// One register of one bank after a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,11 @@ pub struct ReplayedRegister {
 }
 
 impl ReplayedRegister {
+    /// A register with this many extends behind it, and the first event (its index and offset) that lacks the digest.
+    pub(crate) const fn new(value: Digest, extends: usize, missing: Option<(usize, usize)>) -> Self {
+        Self { chain: Chain::resume(value, extends), missing }
+    }
+
     /// The value that the events give, or `None` where one of them lacks the bank's digest.
     #[must_use]
     pub const fn value(&self) -> Option<Digest> {
@@ -59,14 +64,9 @@ pub struct ReplayedBank {
 }
 
 impl ReplayedBank {
-    fn new(bank: Bank, locality: u8) -> Self {
-        let registers = PcrIndex::all()
-            .map(|index| ReplayedRegister {
-                chain: Chain::from_value(start_value(bank, index, locality)),
-                missing: None,
-            })
-            .collect();
-        Self { bank, registers }
+    /// A bank of these registers, all 24 in order.
+    pub(crate) fn new(bank: Bank, registers: impl Iterator<Item = ReplayedRegister>) -> Self {
+        Self { bank, registers: registers.collect() }
     }
 
     /// The bank.
@@ -126,6 +126,10 @@ pub struct ReplayedLog<'a> {
 }
 
 impl<'a> ReplayedLog<'a> {
+    pub(crate) const fn new(log: EventLog<'a>, locality: u8, banks: Vec<ReplayedBank>) -> Self {
+        Self { log, locality, banks, continued: BTreeSet::new() }
+    }
+
     /// The log.
     #[must_use]
     pub const fn log(&self) -> &EventLog<'a> {
@@ -186,62 +190,81 @@ impl<'a> EventLog<'a> {
         if !self.has_bank(bank) {
             return Err(LogError::BankNotInLog { bank });
         }
-        let (_, banks) = self.replay_banks(&mut core::iter::once(bank))?;
-        banks.into_iter().next().ok_or(LogError::BankNotInLog { bank })
+        let mut batch = LogBatch::new();
+        let place = batch.push_banks(self, |other| other == bank)?;
+        let replayed = batch.replay();
+        replayed.log(place).and_then(|log| log.bank(bank)).ok_or(LogError::BankNotInLog { bank })
     }
 
     /// Replays every bank that the toolkit can compute, in one pass over the events.
     ///
+    /// The registers and banks are extended side by side. Many logs are faster in one [`LogBatch`].
+    ///
     /// # Errors
     /// [`LogError::StartupLocality`] where PCR 0 has no defined start value.
     pub fn replay_all(&self) -> Result<ReplayedLog<'a>, LogError> {
-        let (locality, banks) = self.replay_banks(&mut self.known_banks())?;
-        Ok(ReplayedLog { log: *self, locality, banks, continued: BTreeSet::new() })
-    }
-
-    fn replay_banks(&self, banks: &mut dyn Iterator<Item = Bank>) -> Result<(u8, Vec<ReplayedBank>), LogError> {
-        let locality = if self.format() == Format::Ccel { 0 } else { find_locality(self)? };
-        let mut banks: Vec<_> = banks.map(|bank| ReplayedBank::new(bank, locality)).collect();
-        for event in self.events() {
-            let Some(index) = event.pcr().filter(|_| event.extends()) else { continue };
-            for bank in &mut banks {
-                bank.extend(index, event.index(), event.offset(), event.digest(bank.bank));
-            }
-        }
-        Ok((locality, banks))
+        let mut batch = LogBatch::new();
+        let place = batch.push_log(self)?;
+        // The log was just added.
+        batch.replay().log(place).map(|log| log.to_replayed()).ok_or(LogError::NothingMeasured)
     }
 }
 
-/// The locality at which the platform started.
+/// Finds the locality at which the platform started, event by event.
 ///
 /// A `StartupLocality` event stands in PCR 0, before anything is extended there, at most once, and says 0, 3 or 4. An
 /// H-CRTM event is extended at locality 4, and so says the same as a locality of 4.
-fn find_locality(log: &EventLog<'_>) -> Result<u8, LogError> {
-    let mut stated = None;
-    let mut first_extend = true;
-    for event in log.events() {
-        let in_pcr0 = event.pcr().is_some_and(|index| index.get() == 0);
-        let refuse = |problem| Err(LogError::StartupLocality { event: event.index(), offset: event.offset(), problem });
-        if event.event_type() == EventType::NO_ACTION {
-            let Some(decoded) = startup_locality(event.data(), event.data_offset())? else { continue };
-            let Decoded::StartupLocality { locality, .. } = decoded else { continue };
-            match (in_pcr0, stated, first_extend, locality) {
-                (false, ..) => return refuse("is given for a register that is not PCR 0"),
-                (_, Some(_), ..) => return refuse("is given twice"),
-                (.., false, _) => return refuse("is given after PCR 0 was extended"),
-                (.., 0 | 3 | 4) => stated = Some(locality),
-                _ => return refuse("is not 0, 3 or 4"),
-            }
-        } else if in_pcr0 {
-            if event.event_type() == EventType::EFI_HCRTM_EVENT {
-                match (first_extend, stated) {
-                    (false, _) => return refuse("of an H-CRTM comes after PCR 0 was extended"),
-                    (_, None | Some(4)) => stated = Some(4),
-                    _ => return refuse("that the log gives is not 4, the one of its H-CRTM event"),
-                }
-            }
-            first_extend = false;
+#[derive(Debug, Default)]
+pub(crate) struct StartupLocality {
+    stated: Option<u8>,
+    extended: bool,
+    error: Option<LogError>,
+}
+
+impl StartupLocality {
+    /// The locality, after all events; 0 where the log names none.
+    pub(crate) fn finish(self) -> Result<u8, LogError> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.stated.unwrap_or(0)),
         }
     }
-    Ok(stated.unwrap_or(0))
+
+    /// Looks at the next event. The first that breaks a rule decides.
+    #[inline]
+    pub(crate) fn see(&mut self, event: &Event<'_>) {
+        let no_action = event.event_type() == EventType::NO_ACTION;
+        if (no_action || event.pcr().is_some_and(|index| index.get() == 0))
+            && self.error.is_none()
+            && let Err(error) = self.judge(event, no_action)
+        {
+            self.error = Some(error);
+        }
+    }
+
+    fn judge(&mut self, event: &Event<'_>, no_action: bool) -> Result<(), LogError> {
+        let refuse = |problem| Err(LogError::StartupLocality { event: event.index(), offset: event.offset(), problem });
+        if no_action {
+            let Some(decoded) = startup_locality(event.data(), event.data_offset())? else { return Ok(()) };
+            let Decoded::StartupLocality { locality, .. } = decoded else { return Ok(()) };
+            let in_pcr0 = event.pcr().is_some_and(|index| index.get() == 0);
+            match (in_pcr0, self.stated, self.extended, locality) {
+                (false, ..) => return refuse("is given for a register that is not PCR 0"),
+                (_, Some(_), ..) => return refuse("is given twice"),
+                (.., true, _) => return refuse("is given after PCR 0 was extended"),
+                (.., 0 | 3 | 4) => self.stated = Some(locality),
+                _ => return refuse("is not 0, 3 or 4"),
+            }
+            return Ok(());
+        }
+        if event.event_type() == EventType::EFI_HCRTM_EVENT {
+            match (self.extended, self.stated) {
+                (true, _) => return refuse("of an H-CRTM comes after PCR 0 was extended"),
+                (_, None | Some(4)) => self.stated = Some(4),
+                _ => return refuse("that the log gives is not 4, the one of its H-CRTM event"),
+            }
+        }
+        self.extended = true;
+        Ok(())
+    }
 }

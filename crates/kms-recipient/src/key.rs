@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use nitrotpm_randomness::RingRandom;
 use ring::rand::SecureRandom;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
-use rsa::rand_core::{TryCryptoRng, TryRng};
 use rsa::sha2::Sha256;
 use rsa::traits::PublicKeyParts as _;
 use rsa::{BoxedUint, PrivateKey};
@@ -88,40 +88,3 @@ impl fmt::Debug for RecipientKey {
         write!(f, "RecipientKey({} bits)", self.0.n().bit_width())
     }
 }
-
-/// ring's randomness for the `rsa` crate.
-struct RingRandom<'a>(&'a dyn SecureRandom);
-
-/// The system gave no randomness.
-#[derive(Clone, Copy, Debug)]
-struct NoRandomness;
-
-impl fmt::Display for NoRandomness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no randomness")
-    }
-}
-
-impl std::error::Error for NoRandomness {}
-
-impl TryRng for RingRandom<'_> {
-    type Error = NoRandomness;
-
-    fn try_next_u32(&mut self) -> Result<u32, NoRandomness> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_ne_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, NoRandomness> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_ne_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), NoRandomness> {
-        self.0.fill(bytes).map_err(|_| NoRandomness)
-    }
-}
-
-impl TryCryptoRng for RingRandom<'_> {}

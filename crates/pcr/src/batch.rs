@@ -372,8 +372,9 @@ impl<'d, B: DigestBytes> Room<'d, B> {
     }
 
     fn run_messages(&mut self, done: usize, backends: &Backends) {
-        // Blocks of 64 bytes, so that messages of one block are one class.
-        let lengths = self.messages.iter().skip(done).map(|message| message.bytes.len() / 64);
+        // By blocks of 64 bytes, padding and length included, so that messages of one class end together.
+        let end = if B::ALGORITHM.digest_len() > 32 { 16 } else { 8 };
+        let lengths = self.messages.iter().skip(done).map(|message| message.bytes.len().saturating_add(end) / 64);
         longest_first(&mut self.order, lengths);
         self.jobs.clear();
         self.jobs.extend(self.order.iter().filter_map(|number| self.messages.get(place(*number, done)).copied()));
@@ -424,7 +425,8 @@ impl<'d, B: DigestBytes> Room<'d, B> {
 ///
 /// The standard library collects into the memory it takes items from where both are laid out alike; were it once not
 /// to, a batch would only allocate anew. A test watches it.
-fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
+#[must_use]
+pub fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
     list.clear();
     list.into_iter().filter_map(|_| None).collect()
 }
@@ -432,36 +434,6 @@ fn recycled<T, U>(mut list: Vec<T>) -> Vec<U> {
 /// The place in a list whose first `done` items were left out of the order.
 fn place(number: u32, done: usize) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX).saturating_add(done)
-}
-
-/// Replays logs on all threads of the pool that the caller is in, `at_once` logs in a batch.
-///
-/// `add` adds a log to a batch and returns what `read` needs to find its results; both are called for each log, in
-/// any order. The results are in the order of the logs.
-#[cfg(feature = "rayon")]
-pub fn replay_parallel<'d, L, P, R>(
-    logs: &'d [L],
-    at_once: core::num::NonZeroUsize,
-    backends: &Backends,
-    add: impl Fn(&mut Batch<'d>, &'d L) -> P + Sync,
-    read: impl Fn(&Batch<'d>, &'d L, P) -> R + Sync,
-) -> Vec<R>
-where
-    L: Sync,
-    R: Send,
-{
-    use rayon::prelude::*;
-
-    let parts: Vec<Vec<R>> = logs
-        .par_chunks(at_once.get())
-        .map_init(Batch::new, |batch, part| {
-            batch.clear();
-            let plans: Vec<P> = part.iter().map(|log| add(batch, log)).collect();
-            batch.run(backends);
-            part.iter().zip(plans).map(|(log, plan)| read(batch, log, plan)).collect()
-        })
-        .collect();
-    parts.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

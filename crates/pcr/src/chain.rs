@@ -33,6 +33,12 @@ impl Chain {
         Self { value, extends: 0 }
     }
 
+    /// A register that already has this value after this many extends, such as one of a [`Batch`](crate::Batch).
+    #[must_use]
+    pub const fn resume(value: Digest, extends: usize) -> Self {
+        Self { value, extends }
+    }
+
     /// Extends a digest of the same bank into the register.
     ///
     /// # Errors

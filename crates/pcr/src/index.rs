@@ -27,6 +27,33 @@ impl PcrIndex {
         (0..Self::COUNT).map(Self)
     }
 
+    /// What the register records, in a few words (TCG PC Client Platform Firmware Profile 1.06, section 3.3.4, and what
+    /// systemd and GRUB document).
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self.0 {
+            0 => "firmware code",
+            1 => "firmware configuration",
+            2 => "option ROM code",
+            3 => "option ROM configuration",
+            4 => "boot loader and kernel images",
+            5 => "boot loader configuration and partition table",
+            6 => "host platform events",
+            7 => "Secure Boot state and keys",
+            8 => "boot loader commands and kernel command line",
+            9 => "files read by the boot loader, kernel command line and initrd",
+            10 => "files measured by IMA",
+            11 => "unified kernel image sections and boot phases",
+            12 => "kernel command line overrides and credentials",
+            13 => "system extensions",
+            14 => "shim's machine owner keys",
+            15 => "system identity",
+            16 => "debug",
+            17..=22 => "dynamic launch",
+            _ => "application",
+        }
+    }
+
     /// Whether software at locality 0 may reset the register (16, debug, and 23, application): its value is then no
     /// evidence of what was booted.
     #[must_use]

@@ -15,9 +15,7 @@ mod index;
 mod selection;
 mod values;
 
-#[cfg(feature = "rayon")]
-pub use batch::replay_parallel;
-pub use batch::{AddLog, Batch, BatchError, LogId, MessageId};
+pub use batch::{AddLog, Batch, BatchError, LogId, MessageId, recycled};
 pub use chain::{Chain, reset_value};
 pub use index::{PcrIndex, PcrIndexOutOfRange};
 /// A bank is named by its hash algorithm.

@@ -256,7 +256,7 @@ impl<'a> Plan<'a> {
                 Role::Uki(stub) => {
                     has_unified = true;
                     self.unified_kernel(image, stub, systemd_boot)?;
-                    if !matches!(stub, 252 | 254 | 257) {
+                    if !matches!(stub, 252 | 254 | 257 | 262) {
                         self.unknown(&[5], format!("what systemd-stub {stub} measures into it was not checked"));
                     }
                 }
@@ -396,9 +396,6 @@ impl<'a> Plan<'a> {
                 format!("it depends on MokList, MokListX and SbatLevel, which {} reads; give them", image.name());
             return self.unknown(&[7, 14], reason);
         };
-        if !self.secure_boot() {
-            return self.unknown(&[7, 14], "what shim measures with Secure Boot off was not checked by a boot");
-        }
         let Some(mok_list_x) = state.mok_list_x.filter(|content| !content.is_empty()) else {
             self.unknown(&[14], "it depends on MokListX; give MokListXRT");
             return self.shim_events(&state, &[]);

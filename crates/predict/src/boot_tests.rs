@@ -191,8 +191,11 @@ fn the_kernel_measures_command_line_and_initrd() {
     let archive = cpio::archive(cpio::META, &[("os-release", b"ID=test\n")]);
     let expected = [h(&wide(COMMAND_LINE)), h(&[INITRD, &archive].concat())];
     assert_eq!(pcr(&plain(&[&uki("257")]), 9), chain(&expected));
-    for version in ["253", "258", "262"] {
+    for version in ["253", "258", "260"] {
         assert!(reason(&plain(&[&uki(version)]), 9).contains("not checked"), "{version}");
+    }
+    for version in ["261", "262.1"] {
+        assert!(reason(&plain(&[&uki(version)]), 9).contains("boot-secret"), "{version}");
     }
 }
 
@@ -283,7 +286,13 @@ fn addons_are_loaded_and_add_to_the_command_line() {
     assert_eq!(pcr(&prediction, 12), chain(&[h(&wide("first=1 second=2"))]));
     let line = format!("{COMMAND_LINE} first=1 second=2");
     assert!(prediction.events().iter().any(|event| event.pcr.get() == 9 && event.digests[0] == h(&wide(&line))));
-    [4, 9, 12].iter().for_each(|index| assert!(reason(&with("252"), *index).contains("addons")));
+    // The same with the others that were seen; 252 knows no addons.
+    for version in ["254", "262"] {
+        assert_eq!(pcr(&with(version), 12), pcr(&prediction, 12), "{version}");
+    }
+    for version in ["252", "256", "260"] {
+        [4, 9, 12].iter().for_each(|index| assert!(reason(&with(version), *index).contains("addons"), "{version}"));
+    }
 }
 
 /// The values that `os-separator` makes were computed elsewhere.
@@ -323,6 +332,14 @@ fn a_profile_overrides_the_base() {
     ];
     assert_eq!(pcr(&debug, 11), chain(expected.as_flattened()));
     assert_eq!(pcr(&debug, 12), chain(&[h(&wide("1"))]));
+    // systemd-boot says which one, and measures what it says.
+    let chosen = |version| {
+        let images = [systemd_boot(version), profiles()];
+        predict(&SecureBootVariables::default(), &[&images[0], &images[1]], |boot| boot.profile = 1)
+    };
+    assert_eq!(pcr(&chosen("257.13"), 12), chain(&[h(&wide("@1")), h(&wide("1"))]));
+    assert_eq!(pcr(&chosen("257.13"), 9), pcr(&debug, 9));
+    assert!(reason(&chosen("254.26"), 12).contains("knows no profiles"));
     let none = predict(&SecureBootVariables::default(), &[&profiles()], |boot| boot.profile = 2);
     assert!(reason(&none, 11).contains("no profile 2"));
 }
@@ -426,6 +443,14 @@ fn shim_starts_grub_and_grub_a_kernel() {
     let forbidden = list(&Authority::new("other", true).certificate);
     boot.shim = Some(ShimState { mok_list_x: Some(&forbidden), ..state });
     assert_eq!(pcr(&boot.predict(&[B]).unwrap(), 14), chain(&[h(&mok), h(&forbidden), h(&[1])]));
+    // With Secure Boot off shim measures its state all the same, and no authority; nobody measures the kernel.
+    let off = SecureBootVariables::default();
+    let unchecked = Boot { variables: &off, ..boot }.predict(&[B]).unwrap();
+    let events = unchecked.events().iter().filter(|event| event.pcr.get() == 7).skip(6);
+    let level = h(&variable_data(&guids::SHIM_LOCK, "SbatLevel", state.sbat_level));
+    assert_eq!(events.map(|event| event.digests[0]).collect::<Vec<_>>(), [level]);
+    assert_eq!(pcr(&unchecked, 14), chain(&[h(&mok), h(&forbidden), h(&[1])]));
+    assert_eq!(pcr(&unchecked, 4), chain(&applications[..4]));
     // What the owner's list forbids is refused, though its signer is in MokList.
     boot.shim = Some(ShimState { mok_list_x: Some(&mok), ..state });
     assert_eq!(boot.predict(&[B]).unwrap_err().code(), "predict.refused");

@@ -51,8 +51,20 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// What systemd-boot passes to the image. Until 254 it passes the image's own command line and measures it.
+    /// What systemd-boot passes to the image. Until 254 it passes the image's own command line and measures it; from 257
+    /// on it passes `@N` for a profile, which the stub cuts off, and measures that ("src/boot/boot.c",
+    /// `call_image_start`).
     fn passed_by_boot_loader(&mut self, uki: &Uki<'_, 'a>, systemd_boot: Option<u32>) -> Option<String> {
+        match (systemd_boot, self.boot.profile) {
+            (Some(257..), profile @ 1..) => {
+                let cause = format!("systemd-boot passes \"@{profile}\"");
+                self.measure(12, EventType::IPL, load_options(&format!("@{profile}")), cause);
+            }
+            (Some(version), 1..) => {
+                self.unknown(&[9, 11, 12], format!("systemd-boot {version} knows no profiles, and cannot pass one on"));
+            }
+            _ => {}
+        }
         match (systemd_boot, self.boot.command_line) {
             (None, line) => line.map(str::to_owned),
             (Some(version), None) if version < 252 => {
@@ -128,7 +140,7 @@ impl<'a> Plan<'a> {
         if addons.is_empty() {
             return Ok(command_line);
         }
-        if stub != 257 {
+        if !matches!(stub, 254 | 257 | 262) {
             self.unknown(&[4, 7, 9, 12], format!("what systemd-stub {stub} makes of addons was not checked by a boot"));
             return Ok(command_line);
         }

@@ -141,9 +141,6 @@ pub enum Danger {
     /// PCR 7 alone where Secure Boot is off.
     #[error("PCR 7 is the same for every machine with Secure Boot off; add PCR 4 and PCR 12")]
     SecureBootOff,
-    /// A principal that is everybody.
-    #[error("the principal \"*\" lets every AWS account in: PCRs prove what runs, not whose it is; name a role")]
-    AnyPrincipal,
     /// PCR 1 differs from instance to instance.
     #[error("PCR {0} cannot be relied on: 1 differs between instances, 16 and 23 can be reset by anyone; leave it out")]
     Volatile(u8),

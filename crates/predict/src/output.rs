@@ -1,4 +1,4 @@
-//! What a prediction is turned into: AWS's JSON, a policy, KMS key policy statements.
+//! What a prediction is turned into: AWS's JSON, an event log, the values that a policy names.
 
 use std::fmt::Write as _;
 
@@ -8,11 +8,6 @@ use nitrotpm_pcr::{Bank, Digest, PcrIndex};
 use serde_json::{Map, Value, json};
 
 use crate::{Danger, PredictError, PredictedEvent, Prediction};
-
-/// The actions for which KMS looks at an attestation document (AWS KMS Developer Guide, "Condition keys for attested
-/// platforms").
-pub const KMS_ACTIONS: [&str; 5] =
-    ["kms:Decrypt", "kms:DeriveSharedSecret", "kms:GenerateDataKey", "kms:GenerateDataKeyPair", "kms:GenerateRandom"];
 
 /// One accepted image: its name and the values of the PCRs that identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +76,7 @@ impl Prediction {
     }
 
     /// The prediction as a JSON document, schema `nitrotpm.prediction/1`: the PCRs, the events in order, and under
-    /// `unpredictable` the reason of each PCR without a value.
+    /// `unpredictable` the reason of each PCR without a value. Of an event, `data` is what a log carries, in hexadecimal.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let digests = |event: &PredictedEvent| -> Map<String, Value> {
@@ -94,6 +89,8 @@ impl Prediction {
                 "type": event.event_type.to_string(),
                 "digests": digests(event),
                 "cause": event.cause,
+                "data": event.data.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+                "by_userspace": event.by_userspace,
             })
         };
         let reasons = self.unpredictable().map(|(index, reason)| (index.to_string(), json!(reason)));
@@ -175,117 +172,17 @@ impl ReferenceImage {
         &self.pcrs
     }
 
+    /// Whether Secure Boot is on.
+    #[must_use]
+    pub const fn secure_boot(&self) -> bool {
+        self.secure_boot
+    }
+
     /// What was accepted although it is dangerous; empty with [`Caution::Refuse`].
     #[must_use]
     pub fn accepted_dangers(&self) -> &[Danger] {
         &self.accepted
     }
-
-    /// An AWS key policy statement that lets `principal` use the key from this image alone.
-    ///
-    /// `principal` is the ARN of a role or user. Condition keys and operator are AWS's
-    /// (`kms:RecipientAttestation:NitroTPMPCR4`, `StringEqualsIgnoreCase`).
-    ///
-    /// # Errors
-    /// [`PredictError::Dangerous`] for a principal that is everybody, unless `caution` accepts it, and
-    /// [`PredictError::NotPredicted`] for another bank than SHA-384: the document has no other.
-    pub fn to_kms_statement(&self, principal: &str, actions: &[&str], caution: Caution) -> Result<Value, PredictError> {
-        if principal.contains('*') && caution == Caution::Refuse {
-            return Err(PredictError::Dangerous(Danger::AnyPrincipal));
-        }
-        if self.bank != Bank::Sha384 {
-            let pcr = self.pcrs.first().map_or(0, |(index, _)| index.get());
-            let reason = format!("KMS compares SHA-384 values, and this image has {} ones", self.bank);
-            return Err(PredictError::NotPredicted { pcr, reason });
-        }
-        let conditions: Map<String, Value> = self
-            .pcrs
-            .iter()
-            .map(|(index, value)| (format!("kms:RecipientAttestation:NitroTPMPCR{index}"), json!(value.to_string())))
-            .collect();
-        Ok(json!({
-            "Sid": self.statement_id(),
-            "Effect": "Allow",
-            "Principal": { "AWS": principal },
-            "Action": actions,
-            "Resource": "*",
-            "Condition": { "StringEqualsIgnoreCase": conditions },
-        }))
-    }
-
-    /// The image's name with what a statement's id may have: letters and digits.
-    fn statement_id(&self) -> String {
-        let name = self.name.chars().filter(char::is_ascii_alphanumeric);
-        "Attested".chars().chain(name).collect()
-    }
-}
-
-/// A policy of this toolkit (`nitrotpm.policy/1`) that accepts these images, one beside the other.
-///
-/// It demands a document, and Secure Boot where every image was predicted with it on.
-///
-/// # Errors
-/// [`PredictError::NoImage`] without an image: such a policy would accept every one.
-pub fn policy_toml(name: &str, images: &[ReferenceImage]) -> Result<String, PredictError> {
-    if images.is_empty() {
-        return Err(PredictError::NoImage);
-    }
-    let mut text = format!("schema = \"nitrotpm.policy/1\"\nname = {}\n\n[require]\ndocument = true\n", quoted(name));
-    if images.iter().all(|image| image.secure_boot) {
-        // The claim comes from the event log.
-        text.push_str("event_log = true\nsecure_boot = true\n");
-    }
-    for image in images {
-        let _ = write!(text, "\n[[image]]\nname = {}\n", quoted(&image.name));
-        for (index, value) in &image.pcrs {
-            let _ = writeln!(text, "pcrs.{}.{index} = \"{value}\"", image.bank);
-        }
-    }
-    Ok(text)
-}
-
-/// A key policy document with a statement for each image: a list of values in one statement would accept PCR 4 of one
-/// image with PCR 12 of another. It is to be added to a key policy that says who administers the key.
-///
-/// # Errors
-/// [`PredictError::NoImage`] without an image, and what [`ReferenceImage::to_kms_statement`] says.
-pub fn kms_policy(
-    images: &[ReferenceImage],
-    principal: &str,
-    actions: &[&str],
-    caution: Caution,
-) -> Result<Value, PredictError> {
-    if images.is_empty() {
-        return Err(PredictError::NoImage);
-    }
-    let mut statements: Vec<Value> = Vec::with_capacity(images.len());
-    for image in images {
-        let mut statement = image.to_kms_statement(principal, actions, caution)?;
-        // Names that differ in other characters alone would give one id twice.
-        if statements.iter().any(|earlier| earlier.get("Sid") == statement.get("Sid"))
-            && let Some(id) = statement.get_mut("Sid")
-        {
-            *id = json!(format!("{}x{}", image.statement_id(), statements.len()));
-        }
-        statements.push(statement);
-    }
-    Ok(json!({ "Version": "2012-10-17", "Statement": statements }))
-}
-
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            character if character.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(character));
-            }
-            character => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]
@@ -348,48 +245,6 @@ mod tests {
         assert_eq!(image(&[4], Caution::Accept).unwrap().accepted_dangers(), [Danger::CommandLineOpen]);
         // What has no value cannot be accepted into being.
         assert_eq!(image(&[1, 4, 12], Caution::Accept).unwrap_err().code(), "predict.not-predicted");
-    }
-
-    #[test]
-    fn a_kms_statement_is_as_aws_documents_it() {
-        let role = "arn:aws:iam::111122223333:role/MyEC2InstanceRole";
-        let actions = ["kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateRandom"];
-        let images = [image(&[4, 12], Caution::Refuse).unwrap()];
-        let policy = kms_policy(&images, role, &actions, Caution::Refuse).unwrap();
-        let expected = json!({
-            "Version": "2012-10-17",
-            "Statement": [{
-                "Sid": "Attestedweb1",
-                "Effect": "Allow",
-                "Principal": { "AWS": role },
-                "Action": actions,
-                "Resource": "*",
-                "Condition": { "StringEqualsIgnoreCase": {
-                    "kms:RecipientAttestation:NitroTPMPCR4": value(4),
-                    "kms:RecipientAttestation:NitroTPMPCR12": value(12),
-                } },
-            }],
-        });
-        assert_eq!(policy, expected);
-        let twice = kms_policy(&[images[0].clone(), images[0].clone()], role, &actions, Caution::Refuse).unwrap();
-        assert_ne!(twice["Statement"][0]["Sid"], twice["Statement"][1]["Sid"]);
-        assert_eq!(kms_policy(&[], role, &actions, Caution::Refuse), Err(PredictError::NoImage));
-        assert_eq!(policy_toml("none", &[]), Err(PredictError::NoImage));
-        for principal in ["*", "arn:aws:iam::111122223333:role/*"] {
-            let refused = images[0].to_kms_statement(principal, &actions, Caution::Refuse);
-            assert_eq!(refused, Err(PredictError::Dangerous(Danger::AnyPrincipal)));
-        }
-        let other = prediction(&[Bank::Sha256]);
-        let other = other.reference_image("a", Bank::Sha256, &indices(&[4, 12]), Caution::Refuse).unwrap();
-        assert!(other.to_kms_statement(role, &actions, Caution::Refuse).is_err());
-    }
-
-    #[test]
-    fn names_are_quoted() {
-        let text = policy_toml("a \"name\"\n", &[image(&[4, 12], Caution::Refuse).unwrap()]).unwrap();
-        assert!(text.contains("name = \"a \\\"name\\\"\\u000A\"\n"), "{text}");
-        assert!(text.contains(&format!("pcrs.sha384.12 = \"{}\"\n", value(12))), "{text}");
-        assert!(!text.contains("secure_boot"));
     }
 
     #[test]

@@ -221,6 +221,24 @@ impl<'a> PeImage<'a> {
         self.sections.iter().find(|section| section.name == name.as_bytes() && section.virtual_size > 0)
     }
 
+    /// The first section of this name, which may be longer than a header has room for: such a name stands in the string
+    /// table behind the COFF symbols ("PE Format", "Section Table"), and the header has `/` and its offset there.
+    pub(crate) fn long_named_section(&self, name: &str) -> Option<&Section<'a>> {
+        let coff = usize::try_from(self.number(0x3C)?).ok()?.checked_add(4)?;
+        let (symbols, count) = (self.number(coff.checked_add(8)?)?, self.number(coff.checked_add(12)?)?);
+        let table = u64::from(symbols).checked_add(u64::from(count).checked_mul(18)?)?;
+        let strings = self.bytes.get(usize::try_from(table).ok()?..)?;
+        self.sections.iter().filter(|section| section.virtual_size > 0).find(|section| {
+            let offset = section.name.strip_prefix(b"/").and_then(|digits| core::str::from_utf8(digits).ok());
+            let text = offset.and_then(|digits| digits.parse::<usize>().ok()).and_then(|offset| strings.get(offset..));
+            text.and_then(|text| text.strip_prefix(name.as_bytes())).is_some_and(|rest| rest.first() == Some(&0))
+        })
+    }
+
+    fn number(&self, offset: usize) -> Option<u32> {
+        self.bytes.get(offset..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+    }
+
     /// Headers without checksum and certificate table entry, sections in the file's order, what follows them without
     /// the certificate table ("Windows Authenticode Portable Executable Signature Format", section "Calculating the PE
     /// Image Hash"; EDK II hashes the same way).

@@ -1,11 +1,12 @@
 //! From claims to a verdict: the policy's requirements and images.
 
 use nitrotpm_eventlog::SecureBootState;
-use nitrotpm_pcr::PcrIndex;
 
 use crate::claims::Claims;
+use crate::ima;
 use crate::outcome::{Check, Outcome, Reason, Warning};
 use crate::policy::{Image, Policy};
+use crate::result::rfc3339;
 
 /// Every code of a reason for which authentic evidence is refused.
 pub const REFUSAL_CODES: &[&str] = &[
@@ -13,12 +14,19 @@ pub const REFUSAL_CODES: &[&str] = &[
     "event_log.bank-not-in-log",
     "event_log.missing",
     "image.build-too-old",
+    "image.expired",
     "image.revoked",
+    "ima_log.missing",
+    "ima_log.not-allowed",
     "instance.not-accepted",
     "instance.unknown",
     "pcr.mismatch",
     "pcr.not-authenticated",
     "quote.missing",
+    "revocations.dbx",
+    "revocations.image",
+    "revocations.not-shown",
+    "revocations.sbat-level",
     "secure_boot.disabled",
     "secure_boot.unknown",
 ];
@@ -34,6 +42,13 @@ pub const WARNING_CODES: &[&str] = &[
     "ima_log.not-proven",
     "ima_log.unproven",
     "ima_log.violations",
+    "policy.bank-not-in-document",
+    "policy.cannot-be-met",
+    "policy.image-expired",
+    "policy.image-unreachable",
+    "policy.mixed-images",
+    "policy.no-effect",
+    "policy.os-separator-mixed",
     "policy.pcr4-without-pcr12",
     "policy.pcr7-secure-boot-off",
     "policy.platform-pcrs-only",
@@ -77,7 +92,7 @@ impl Appraisal {
 #[must_use]
 pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
     let mut appraisal =
-        Appraisal { checks: Vec::new(), reasons: Vec::new(), warnings: crate::lint::warnings(policy), image: None };
+        Appraisal { checks: Vec::new(), reasons: Vec::new(), warnings: crate::lint::lint(policy), image: None };
     let require = policy.require();
     let presence = [
         (
@@ -134,6 +149,12 @@ pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
         )),
     });
     appraisal.require("policy.instance", instance.is_some(), instance.flatten());
+    if let Some(revocations) = policy.revocations() {
+        appraisal.require_all("policy.revocations", revocations.appraise(claims.confirmed_log()));
+    }
+    if let Some(list) = policy.ima_allow_list() {
+        appraisal.require_all("policy.ima_allow_list", ima::appraise(list, claims));
+    }
     appraisal.image(claims, policy);
     appraisal
 }
@@ -150,6 +171,12 @@ impl Appraisal {
         });
     }
 
+    /// A requirement that can fail in several ways at once.
+    fn require_all(&mut self, id: &'static str, failures: Vec<Reason>) {
+        self.checks.push(if failures.is_empty() { Check::pass(id) } else { Check::fail(id) });
+        self.reasons.extend(failures);
+    }
+
     /// An image matches as a whole or not at all.
     fn image(&mut self, claims: &Claims<'_>, policy: &Policy) {
         let id = "policy.image";
@@ -160,13 +187,15 @@ impl Appraisal {
         let compared: Vec<_> = policy.images().iter().map(|image| (image, differences(image, claims))).collect();
         let matching = || compared.iter().filter(|(_, differences)| differences.is_empty()).map(|(image, _)| *image);
         let too_old = |image: &Image| policy.require().minimum_build.is_some_and(|minimum| image.build < Some(minimum));
+        let now = claims.clock().time();
+        let expired = |image: &Image| image.not_after.is_some_and(|end| now >= end);
         let reasons: Vec<Reason> = if let Some(revoked) = matching().find(|image| image.revoked.is_some()) {
             let why = revoked.revoked.as_deref().unwrap_or_default();
             vec![of_image(
                 revoked,
                 Reason::new("image.revoked", format!("image \"{}\" is revoked: {why}", revoked.name.escape_debug())),
             )]
-        } else if let Some(image) = matching().find(|image| !too_old(image)) {
+        } else if let Some(image) = matching().find(|image| !too_old(image) && !expired(image)) {
             self.image = Some(MatchedImage {
                 name: image.name.clone(),
                 build: image.build,
@@ -179,6 +208,20 @@ impl Appraisal {
                 ));
             }
             Vec::new()
+        } else if let Some((image, end)) =
+            matching().filter(|image| !too_old(image)).find_map(|image| Some((image, image.not_after?)))
+        {
+            vec![of_image(
+                image,
+                Reason::new(
+                    "image.expired",
+                    format!(
+                        "image \"{}\" was accepted until {}; boot a current image",
+                        image.name.escape_debug(),
+                        rfc3339(end)
+                    ),
+                ),
+            )]
         } else if let Some(old) = matching().next() {
             let (build, minimum) = (old.build.unwrap_or(0), policy.require().minimum_build.unwrap_or(0));
             vec![of_image(
@@ -195,10 +238,15 @@ impl Appraisal {
             // The nearest image explains most; the first of equals keeps the order of the policy.
             compared
                 .into_iter()
-                .filter(|(image, _)| image.revoked.is_none() && !too_old(image))
+                .filter(|(image, _)| image.why_not_accepted(policy.require(), claims.clock()).is_none())
                 .min_by_key(|(_, differences)| differences.len())
                 .map(|(image, differences)| differences.into_iter().map(|reason| of_image(image, reason)).collect())
-                .unwrap_or_default()
+                .unwrap_or_else(|| {
+                    vec![Reason::new(
+                        "image.expired",
+                        "no image of the policy is accepted at this time any more; use a current policy",
+                    )]
+                })
         };
         self.checks.push(match (&self.image, reasons.is_empty()) {
             (Some(image), true) => Check::pass(id).detail(format!("\"{}\"", image.name.escape_debug())),
@@ -242,7 +290,7 @@ fn differences(image: &Image, claims: &Claims<'_>) -> Vec<Reason> {
                     "pcr.mismatch",
                     format!(
                         "PCR {pcr} ({}) of bank {bank} is not that of image \"{}\"",
-                        meaning(pcr),
+                        pcr.meaning(),
                         image.name.escape_debug()
                     ),
                 )
@@ -264,30 +312,4 @@ fn differences(image: &Image, claims: &Claims<'_>) -> Vec<Reason> {
         }
     }
     reasons
-}
-
-/// What a register records, in a few words (TCG PC Client Platform Firmware Profile 1.06, section 3.3.4, and what
-/// systemd and GRUB document).
-pub(crate) const fn meaning(pcr: PcrIndex) -> &'static str {
-    match pcr.get() {
-        0 => "firmware code",
-        1 => "firmware configuration",
-        2 => "option ROM code",
-        3 => "option ROM configuration",
-        4 => "boot loader and kernel images",
-        5 => "boot loader configuration and partition table",
-        6 => "host platform events",
-        7 => "Secure Boot state and keys",
-        8 => "boot loader commands and kernel command line",
-        9 => "files read by the boot loader, kernel command line and initrd",
-        10 => "files measured by IMA",
-        11 => "unified kernel image sections and boot phases",
-        12 => "kernel command line overrides and credentials",
-        13 => "system extensions",
-        14 => "shim's machine owner keys",
-        15 => "system identity",
-        16 => "debug",
-        17..=22 => "dynamic launch",
-        _ => "application",
-    }
 }

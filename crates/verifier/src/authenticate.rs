@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nitrotpm_explain::References;
 use nitrotpm_freshness::{Clock, NonceExpectation};
 use nitrotpm_nitro_document::{DocumentError, DocumentExpectations, UnverifiedDocument, VerifiedDocument};
 use nitrotpm_pcr::PcrValues;
@@ -26,13 +27,23 @@ pub struct Request<'a> {
     pub clock: Clock,
     /// What an earlier, affirmed quote of this TPM said of its clock. Quotes that are older are refused.
     pub previous: Option<ClockInfo>,
+    /// The images that are known. Where some are given, a register that is not as the policy wants it is explained, which
+    /// can take some tenths of a second; it changes no verdict.
+    pub references: Option<&'a References>,
 }
 
 impl<'a> Request<'a> {
     /// A request without an earlier quote.
     #[must_use]
     pub const fn new(nonce: NonceExpectation<'a>, clock: Clock) -> Self {
-        Self { nonce, clock, previous: None }
+        Self { nonce, clock, previous: None, references: None }
+    }
+
+    /// Explains a refusal by these images.
+    #[must_use]
+    pub const fn explained_by(mut self, references: &'a References) -> Self {
+        self.references = Some(references);
+        self
     }
 
     /// Refuses quotes whose TPM clock is behind this one of the same TPM.
@@ -79,6 +90,7 @@ pub struct AuthenticatedEvidence<'e> {
     pub(crate) enrolled_instance: Option<String>,
     pub(crate) enrolled_ek: Option<PublicKey>,
     pub(crate) pcrs: PcrValues,
+    pub(crate) clock: Clock,
     pub(crate) checks: Vec<Check>,
     pub(crate) warnings: Vec<Warning>,
 }
@@ -187,6 +199,7 @@ impl<'r, 'e> Authentication<'r, 'e, '_> {
             enrolled_instance,
             enrolled_ek,
             pcrs,
+            clock: self.request.clock,
             checks: Vec::new(),
             warnings,
         })

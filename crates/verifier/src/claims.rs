@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nitrotpm_eventlog::SecureBootState;
+use nitrotpm_eventlog::ima::ConfirmedIma;
+use nitrotpm_eventlog::{ConfirmedLog, SecureBootState};
+use nitrotpm_freshness::Clock;
 use nitrotpm_nitro_document::VerifiedDocument;
 use nitrotpm_pcr::PcrValues;
 use nitrotpm_quote::SignedQuote;
@@ -50,6 +52,17 @@ impl<'r> Claims<'r> {
         self.evidence.log.as_ref()
     }
 
+    /// The time at which the evidence is judged.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.evidence.authenticated.clock
+    }
+
+    /// The log as it came. Its events are believed where [`ReplayedLog::covered`] says so, and there alone.
+    pub(crate) fn event_log_bytes(&self) -> Option<&'r [u8]> {
+        self.evidence.authenticated.evidence.event_log.as_deref()
+    }
+
     /// What the IMA list shows.
     #[must_use]
     pub const fn ima(&self) -> Option<&'r ReplayedIma> {
@@ -66,6 +79,16 @@ impl<'r> Claims<'r> {
     #[must_use]
     pub fn instance_id(&self) -> Option<&'r str> {
         self.document().map(VerifiedDocument::instance_id).or(self.evidence.authenticated.enrolled_instance.as_deref())
+    }
+
+    /// The event log, as far as it was confirmed.
+    pub(crate) const fn confirmed_log(&self) -> Option<&'r ConfirmedLog<'r>> {
+        self.evidence.confirmed_log.as_ref()
+    }
+
+    /// The IMA list, as far as the signed PCR 10 proves it.
+    pub(crate) const fn confirmed_ima(&self) -> Option<&'r ConfirmedIma<'r>> {
+        self.evidence.confirmed_ima.as_ref()
     }
 
     pub(crate) fn checks(&self) -> &'r [Check] {

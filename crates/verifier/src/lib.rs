@@ -47,25 +47,30 @@
 
 mod appraise;
 mod authenticate;
+mod causes;
 mod claims;
 mod enrolment;
 mod error;
 mod evidence;
+mod ima;
 mod lint;
 mod outcome;
 mod policy;
 mod replay;
 mod result;
+mod revocations;
 mod trust;
 
 pub use appraise::{Appraisal, MatchedImage, REFUSAL_CODES, WARNING_CODES, appraise};
 pub use authenticate::{AuthenticatedEvidence, Binding, Request, authenticate};
+pub use causes::DifferenceReport;
 pub use claims::{Claims, ClaimsReport, DocumentReport, QuoteReport};
-pub use enrolment::{ENROLMENT_SCHEMA, Enrolment, EnrolmentError};
+pub use enrolment::{Enrolment, EnrolmentError};
 pub use error::{DocumentQuoteMismatch, Rejection, VerifyError};
 pub use evidence::{EVIDENCE_SCHEMA, Evidence, EvidenceError, QuoteBytes};
-pub use lint::warnings as lint;
+pub use lint::{PCR7_SECURE_BOOT_OFF, lint, lint_at};
 pub use nitrotpm_eventlog::SecureBootState;
+pub use nitrotpm_explain::{Reference, ReferenceError, References};
 pub use nitrotpm_freshness::{Clock, Nonce, NonceError, NonceExpectation, UnixTime};
 pub use nitrotpm_nitro_document::{ChainCache, TrustRoots, VerifiedDocument};
 pub use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
@@ -75,6 +80,7 @@ pub use outcome::{Check, Outcome, Reason, Warning};
 pub use policy::{Image, POLICY_SCHEMA, Policy, PolicyError, Provenance, Requirements};
 pub use replay::{ReplayedEvidence, ReplayedIma, ReplayedLog};
 pub use result::{AttestationResult, RESULT_SCHEMA, Verdict};
+pub use revocations::{Revocations, RevokedDigest};
 pub use trust::Trust;
 
 /// From bytes to verdict.
@@ -92,7 +98,11 @@ pub fn verify(evidence: &[u8], policy: &Policy, trust: &Trust, request: &Request
     match authenticate(&bundle, trust, request, policy.max_age()).and_then(AuthenticatedEvidence::replay) {
         Ok(replayed) => {
             let claims = replayed.claims();
-            AttestationResult::appraised(digest, policy, request.clock, &claims, appraise(&claims, policy))
+            let mut appraisal = appraise(&claims, policy);
+            if let Some(references) = request.references {
+                causes::explain_mismatches(&mut appraisal, &claims, policy, request.clock, references);
+            }
+            AttestationResult::appraised(digest, policy, request.clock, &claims, appraisal)
         }
         Err(rejection) => rejected(&rejection),
     }

@@ -4,6 +4,8 @@ use nitrotpm_digest_lanes::Digest;
 use nitrotpm_pcr::{Bank, PcrIndex};
 use serde::Serialize;
 
+use crate::causes::DifferenceReport;
+
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -89,6 +91,25 @@ pub struct Reason {
     /// The value found, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub found: Option<String>,
+    /// What a register's mismatch comes from: `kernel-command-line`, `initrd`, `boot-image`, `secure-boot-policy`,
+    /// `boot-order`, `firmware` or `unknown`. Present where the caller asked for explanations, as are those below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'static str>,
+    /// What to look at next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<&'static str>,
+    /// The reference whose events were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The events that differ from the reference's and bear on this register, the most likely cause first; at most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<DifferenceReport>,
+    /// How many more there are, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more_differences: Option<usize>,
+    /// What was tried where no reference has the events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searched: Option<String>,
 }
 
 impl Reason {
@@ -103,6 +124,12 @@ impl Reason {
             image: None,
             expected: None,
             found: None,
+            cause: None,
+            check: None,
+            reference: None,
+            differences: Vec::new(),
+            more_differences: None,
+            searched: None,
         }
     }
 

@@ -4,14 +4,20 @@
 //! check off.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nitrotpm_digest_lanes::Digest;
+use nitrotpm_eventlog::ima::{AllowList, AllowListError};
+use nitrotpm_freshness::{Clock, UnixTime};
 use nitrotpm_nitro_document::is_instance_id;
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use crate::evidence::{escape, sha256};
+use crate::result::rfc3339;
+use crate::revocations::Revocations;
 
 /// The schema this version reads.
 pub const POLICY_SCHEMA: &str = "nitrotpm.policy/1";
@@ -89,6 +95,15 @@ pub enum PolicyError {
         /// What was found.
         found: String,
     },
+    /// A table of revocations that revokes nothing, or a digest in it that is none.
+    #[error("[revocations] {problem}")]
+    Revocations {
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// The list of files that IMA may have measured cannot be read.
+    #[error("{0}; it is what `sha256sum FILE...` prints")]
+    ImaAllowList(#[from] AllowListError),
 }
 
 impl PolicyError {
@@ -97,11 +112,13 @@ impl PolicyError {
         "policy.build-missing",
         "policy.duplicate-image",
         "policy.empty",
+        "policy.ima-allow-list",
         "policy.image-without-pcrs",
         "policy.instance-id",
         "policy.malformed",
         "policy.nothing-acceptable",
         "policy.resettable-pcr",
+        "policy.revocations",
         "policy.schema",
         "policy.too-large",
         "policy.zero-pcr",
@@ -122,6 +139,8 @@ impl PolicyError {
             Self::BuildMissing { .. } => "policy.build-missing",
             Self::NothingAcceptable => "policy.nothing-acceptable",
             Self::InstanceId { .. } => "policy.instance-id",
+            Self::Revocations { .. } => "policy.revocations",
+            Self::ImaAllowList(_) => "policy.ima-allow-list",
         }
     }
 }
@@ -165,6 +184,39 @@ pub struct Image {
     /// Why the image is no longer accepted. Evidence of it is refused with this text, whatever else matches.
     #[serde(default)]
     pub revoked: Option<String>,
+    /// When the image ceases to be accepted: evidence of it that is judged at this time or later is refused. A rollout
+    /// gives the old image one.
+    #[serde(default, deserialize_with = "optional_time")]
+    pub not_after: Option<UnixTime>,
+    /// The file that has the image's expected events, beside the policy: a prediction or a known good log. The engine
+    /// does not read it; a program that explains refusals does.
+    #[serde(default)]
+    pub reference: Option<String>,
+}
+
+impl Image {
+    /// Why evidence of this image is not accepted at this time, whatever it shows; none where it is.
+    #[must_use]
+    pub fn why_not_accepted(&self, require: &Requirements, clock: Clock) -> Option<String> {
+        if let Some(why) = &self.revoked {
+            return Some(format!("revoked: {why}"));
+        }
+        if let Some(end) = self.not_after.filter(|end| clock.time() >= *end) {
+            return Some(format!("accepted until {}", rfc3339(end)));
+        }
+        let minimum = require.minimum_build.filter(|minimum| self.build < Some(*minimum))?;
+        Some(format!("older than build {minimum}"))
+    }
+}
+
+/// RFC 3339 text, as every other time of this project.
+fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time: jiff::Timestamp = text.parse().map_err(|_| {
+        D::Error::custom(format!("\"{}\" is no time like 2026-12-01T00:00:00Z (RFC 3339)", escape(&text)))
+    })?;
+    let since_epoch = time.as_duration().try_into().map_err(|_| D::Error::custom("the time is before 1970"))?;
+    Ok(Some(UnixTime::since_unix_epoch(since_epoch)))
 }
 
 /// Where reference values come from; shown in the result, since values captured from a machine are only as good as that
@@ -200,6 +252,15 @@ pub struct Policy {
     name: Option<String>,
     require: Requirements,
     images: Vec<Image>,
+    revocations: Option<Revocations>,
+    ima_allow_list: Option<Arc<ImaAllowList>>,
+    sha256: Digest,
+}
+
+/// A list of files, and which file it was read from.
+#[derive(Debug, PartialEq, Eq)]
+struct ImaAllowList {
+    list: AllowList,
     sha256: Digest,
 }
 
@@ -212,6 +273,7 @@ struct File {
     require: Requirements,
     #[serde(default)]
     image: Vec<Image>,
+    revocations: Option<Revocations>,
 }
 
 impl Policy {
@@ -247,11 +309,50 @@ impl Policy {
         if let Some(id) = require.instance_ids.iter().find(|id| !is_instance_id(id)) {
             return Err(PolicyError::InstanceId { found: escape(id) });
         }
+        if let Some(problem) = file.revocations.as_ref().and_then(Revocations::problem) {
+            return Err(PolicyError::Revocations { problem });
+        }
         // Age and instance alone demand nothing of what was booted or of who says so.
         if file.image.is_empty() && !(require.document || require.quote || require.event_log || require.secure_boot) {
             return Err(PolicyError::Empty);
         }
-        Ok(Self { name: file.name, require: file.require, images: file.image, sha256: sha256(bytes) })
+        Ok(Self {
+            name: file.name,
+            require: file.require,
+            images: file.image,
+            revocations: file.revocations,
+            ima_allow_list: None,
+            sha256: sha256(bytes),
+        })
+    }
+
+    /// The same policy, which also demands an IMA list that the signed PCR 10 proves, and that names no file but those of
+    /// `text`, each with a digest given there: what `sha256sum` prints, see [`AllowList::parse`]. It is no part of the
+    /// policy's file because of its size; results name it by its own digest.
+    ///
+    /// # Errors
+    /// [`PolicyError::ImaAllowList`].
+    pub fn with_ima_allow_list(self, text: &[u8]) -> Result<Self, PolicyError> {
+        let list = ImaAllowList { list: AllowList::parse(text)?, sha256: sha256(text) };
+        Ok(Self { ima_allow_list: Some(Arc::new(list)), ..self })
+    }
+
+    /// The files that IMA may have measured, where the policy demands it.
+    #[must_use]
+    pub fn ima_allow_list(&self) -> Option<&AllowList> {
+        self.ima_allow_list.as_deref().map(|list| &list.list)
+    }
+
+    /// SHA-256 of the text from which the allow-list was read.
+    #[must_use]
+    pub fn ima_allow_list_sha256(&self) -> Option<Digest> {
+        self.ima_allow_list.as_deref().map(|list| list.sha256)
+    }
+
+    /// What must not have been loaded, and how up to date the machine's own revocations must be.
+    #[must_use]
+    pub const fn revocations(&self) -> Option<&Revocations> {
+        self.revocations.as_ref()
     }
 
     /// The policy's name, if it has one.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use nitrotpm_eventlog::ima::{BootAggregate, ConfirmedIma, ImaList};
-use nitrotpm_eventlog::{EventLog, LogError, ParseOptions, ReplayedLog as LogReplay, SecureBootState};
+use nitrotpm_eventlog::ima::{BankRule, BootAggregate, ConfirmedIma, ImaList};
+use nitrotpm_eventlog::{ConfirmedLog, EventLog, LogError, ParseOptions, ReplayedLog as LogReplay, SecureBootState};
 use nitrotpm_pcr::{Bank, PcrIndex, PcrValues};
 
 use crate::authenticate::AuthenticatedEvidence;
@@ -32,6 +32,10 @@ pub struct ReplayedEvidence<'e> {
     pub(crate) authenticated: AuthenticatedEvidence<'e>,
     pub(crate) log: Option<ReplayedLog>,
     pub(crate) ima: Option<ReplayedIma>,
+    /// The log itself, for what only some policies ask.
+    pub(crate) confirmed_log: Option<ConfirmedLog<'e>>,
+    /// The IMA list itself, likewise.
+    pub(crate) confirmed_ima: Option<ConfirmedIma<'e>>,
 }
 
 /// What the IMA list shows.
@@ -70,9 +74,9 @@ impl<'e> AuthenticatedEvidence<'e> {
     /// or shows that firmware never extended one of PCR 0 to 7, and where no beginning of an IMA list gives the signed PCR
     /// 10. Evidence without a log passes: whether one is required is the policy's business.
     pub fn replay(mut self) -> Result<ReplayedEvidence<'e>, Rejection> {
-        let log = self.replay_event_log()?;
-        let ima = self.replay_ima()?;
-        Ok(ReplayedEvidence { authenticated: self, log, ima })
+        let (log, confirmed_log) = self.replay_event_log()?.unzip();
+        let (ima, confirmed_ima) = self.replay_ima()?.unzip();
+        Ok(ReplayedEvidence { authenticated: self, log, ima, confirmed_log, confirmed_ima })
     }
 
     /// Ends the walk at the last check.
@@ -80,7 +84,7 @@ impl<'e> AuthenticatedEvidence<'e> {
         Rejection { checks: std::mem::take(&mut self.checks), errors }
     }
 
-    fn replay_event_log(&mut self) -> Result<Option<ReplayedLog>, Rejection> {
+    fn replay_event_log(&mut self) -> Result<Option<(ReplayedLog, ConfirmedLog<'e>)>, Rejection> {
         let Some(bytes) = &self.evidence.event_log else {
             self.checks.push(Check::not_applicable("event_log.replay").detail("the evidence has no event log"));
             return Ok(None);
@@ -95,9 +99,9 @@ impl<'e> AuthenticatedEvidence<'e> {
         };
         self.checks.push(Check::pass("event_log.structure"));
         match confirm(&replayed, &self.pcrs) {
-            Ok(log) => {
+            Ok((log, confirmed)) => {
                 self.checks.push(Check::pass("event_log.replay").detail(describe(&log.covered)));
-                Ok(Some(log))
+                Ok(Some((log, confirmed)))
             }
             Err(errors) => {
                 self.checks.push(Check::fail("event_log.replay"));
@@ -107,7 +111,7 @@ impl<'e> AuthenticatedEvidence<'e> {
     }
 
     /// Finds the beginning of the IMA list that gives the signed PCR 10, in every bank in which it is signed.
-    fn replay_ima(&mut self) -> Result<Option<ReplayedIma>, Rejection> {
+    fn replay_ima(&mut self) -> Result<Option<(ReplayedIma, ConfirmedIma<'e>)>, Rejection> {
         let id = "ima_log.replay";
         let Some(bytes) = &self.evidence.ima_log else {
             self.checks.push(Check::not_applicable(id).detail("the evidence has no IMA list"));
@@ -122,11 +126,14 @@ impl<'e> AuthenticatedEvidence<'e> {
         };
         let confirmed: Result<Vec<_>, LogError> = ImaList::parse(bytes)
             .and_then(|list| banks.iter().map(|bank| list.confirm(&self.pcrs, *bank, pcr)).collect());
-        match confirmed
-            .map(|confirmed| confirmed.iter().map(|ima| summary(ima, &self.pcrs)).min_by_key(|ima| ima.entries))
-        {
-            Ok(replayed) => {
-                let detail = replayed.as_ref().map(|ima| format!("{} entries in {} banks", ima.entries, banks.len()));
+        // The shortest beginning is what every bank proves; a bank of the kernel's own hash proves more than one that holds
+        // padded SHA-1.
+        let shortest = |ima: &ConfirmedIma<'_>| (ima.entries().len(), ima.rule() != BankRule::Hashed);
+        match confirmed.map(|confirmed| confirmed.into_iter().min_by_key(shortest)) {
+            Ok(confirmed) => {
+                let replayed = confirmed.map(|confirmed| (summary(&confirmed, &self.pcrs), confirmed));
+                let entries = replayed.as_ref().map(|(ima, _)| ima.entries);
+                let detail = entries.map(|entries| format!("{entries} entries in {} banks", banks.len()));
                 self.checks.push(Check { detail, ..Check::pass(id) });
                 Ok(replayed)
             }
@@ -160,7 +167,10 @@ impl ReplayedEvidence<'_> {
     }
 }
 
-fn confirm(replayed: &LogReplay<'_>, signed: &PcrValues) -> Result<ReplayedLog, Vec<VerifyError>> {
+fn confirm<'e>(
+    replayed: &LogReplay<'e>,
+    signed: &PcrValues,
+) -> Result<(ReplayedLog, ConfirmedLog<'e>), Vec<VerifyError>> {
     let shared: Vec<Bank> = signed.banks().filter(|bank| replayed.bank(*bank).is_some()).collect();
     if shared.is_empty() {
         let names = |banks: Vec<&str>| if banks.is_empty() { "none".to_owned() } else { banks.join(", ") };
@@ -194,7 +204,8 @@ fn confirm(replayed: &LogReplay<'_>, signed: &PcrValues) -> Result<ReplayedLog, 
     }
     let banks_not_in_log = signed.banks().filter(|bank| !shared.contains(bank)).map(Bank::name).collect();
     let covered = by_bank(confirmed.confirmed());
-    Ok(ReplayedLog { covered, not_covered, banks_not_in_log, secure_boot: confirmed.secure_boot() })
+    let secure_boot = confirmed.secure_boot();
+    Ok((ReplayedLog { covered, not_covered, banks_not_in_log, secure_boot }, confirmed))
 }
 
 fn replay_errors(error: LogError) -> Vec<VerifyError> {

@@ -1,7 +1,7 @@
 //! The attestation result: one verdict, and everything that led to it.
 
 use nitrotpm_digest_lanes::Digest;
-use nitrotpm_freshness::Clock;
+use nitrotpm_freshness::{Clock, UnixTime};
 use nitrotpm_pcr::PcrValues;
 use serde::Serialize;
 
@@ -49,6 +49,8 @@ pub struct AttestationResult {
     time_mode: &'static str,
     evidence_sha256: String,
     policy_sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ima_allow_list_sha256: Option<String>,
     checks: Vec<Check>,
     reasons: Vec<Reason>,
     warnings: Vec<Warning>,
@@ -96,10 +98,11 @@ impl AttestationResult {
         Self {
             schema: RESULT_SCHEMA,
             verdict,
-            at: rfc3339(clock),
+            at: rfc3339(clock.time()),
             time_mode: clock.mode(),
             evidence_sha256: evidence_sha256.to_string(),
             policy_sha256: policy.sha256().to_string(),
+            ima_allow_list_sha256: policy.ima_allow_list_sha256().map(|digest| digest.to_string()),
             checks: Vec::new(),
             reasons: Vec::new(),
             warnings: Vec::new(),
@@ -165,9 +168,9 @@ impl AttestationResult {
     }
 }
 
-/// A clock's time as RFC 3339 text in UTC, or the bare seconds where no calendar reaches.
-fn rfc3339(clock: Clock) -> String {
-    let seconds = clock.time().as_secs();
+/// A time as RFC 3339 text in UTC, or the bare seconds where no calendar reaches.
+pub(crate) fn rfc3339(time: UnixTime) -> String {
+    let seconds = time.as_secs();
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())

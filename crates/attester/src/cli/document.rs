@@ -1,12 +1,10 @@
 //! `document`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use nitrotpm_attester::{AttesterError, Connection, DocumentOptions, DocumentRequest, request_document};
+use clap::ValueEnum;
+use nitrotpm_attester::{AttesterError, Connection, DocumentOptions, DocumentRequest, Protection, request_document};
 use ring::rand::SystemRandom;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use zeroize::Zeroizing;
 
 use super::{TpmArguments, files};
@@ -49,41 +47,50 @@ pub(super) struct AskingArguments {
     /// File with the password of the owner hierarchy, if it has one ("-": standard input)
     #[arg(long, value_name = "FILE")]
     owner_auth: Option<PathBuf>,
-    /// Ask with passwords in place of a session, for a device that refuses sessions: the answer is then not checked to be
-    /// the TPM's
-    #[arg(long)]
-    password_session: bool,
+    /// How request and document are protected on their way; the other two are for a device that refuses the first
+    #[arg(long, value_enum, default_value = "salted")]
+    session: Session,
 }
 
-/// Ready to ask: what happens to the program meanwhile is noted, so that the TPM is left clean.
+/// [`Protection`] on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Session {
+    /// Encrypted, passwords kept back, every answer checked to be the TPM's
+    Salted,
+    /// In the clear, every answer checked
+    Unsalted,
+    /// In the clear, by passwords, nothing checked
+    Password,
+}
+
+impl From<Session> for Protection {
+    fn from(session: Session) -> Self {
+        match session {
+            Session::Salted => Self::Salted,
+            Session::Unsalted => Self::Unsalted,
+            Session::Password => Self::Password,
+        }
+    }
+}
+
+/// Ready to ask.
 pub(super) struct Asking {
     connection: Connection,
     owner_auth: Zeroizing<Vec<u8>>,
-    password_session: bool,
-    interrupted: Arc<AtomicBool>,
+    protection: Protection,
 }
 
 impl Asking {
     pub(super) fn new(tpm: &TpmArguments, arguments: &AskingArguments) -> Result<Self, AttesterError> {
         let owner_auth = arguments.owner_auth.as_deref().map(files::read_password).transpose()?.unwrap_or_default();
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // Without it a signal ends the program at once, and an index stays behind.
-            let _ = signal_hook::flag::register(signal, Arc::clone(&interrupted));
-        }
-        Ok(Self {
-            connection: tpm.connection()?,
-            owner_auth,
-            password_session: arguments.password_session,
-            interrupted,
-        })
+        Ok(Self { connection: tpm.connection()?, owner_auth, protection: arguments.session.into() })
     }
 
     pub(super) fn ask(&self, request: &DocumentRequest<'_>) -> Result<Vec<u8>, AttesterError> {
         let options = DocumentOptions {
             owner_auth: &self.owner_auth,
-            password_session: self.password_session,
-            interrupted: &self.interrupted,
+            protection: self.protection,
+            interrupted: super::interrupted(),
         };
         request_document(&self.connection, request, &options, &SystemRandom::new())
     }

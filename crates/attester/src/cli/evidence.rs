@@ -11,17 +11,17 @@ use nitrotpm_pcr::PcrValues;
 use nitrotpm_tpm_wire::Structure as _;
 
 use super::document::{Asking, AskingArguments};
-use super::keys::read_key;
-use super::{EndorsementKeyType, TpmArguments, files};
+use super::keys::KeyName;
+use super::{EndorsementKeyType, TpmArguments, files, not_interrupted};
 
 /// How often the registers are read and quoted while they change.
 const ATTEMPTS: u32 = 10;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct QuoteArguments {
-    /// The key file, made with `key create`
-    #[arg(long, value_name = "FILE")]
-    key: PathBuf,
+    /// The key file, made with `key create`, or the handle of a key in the TPM
+    #[arg(long, value_name = "FILE|HANDLE")]
+    key: KeyName,
     /// The verifier's nonce, at most 64 bytes in hexadecimal
     #[arg(long, value_name = "HEX", value_parser = Nonce::from_hex)]
     nonce: Nonce,
@@ -44,7 +44,7 @@ pub(super) struct QuoteArguments {
 
 impl QuoteArguments {
     pub(super) fn run(self, tpm: &TpmArguments) -> Result<String, AttesterError> {
-        let key = read_key(&self.key)?;
+        let key = self.key.read(tpm)?;
         let mut tpm = tpm.open()?;
         let selection = match &self.select {
             Some(text) => parse_selection(text)?,
@@ -80,9 +80,9 @@ pub(super) struct CollectArguments {
     /// The verifier's nonce, at most 64 bytes in hexadecimal. Without it the evidence is fresh to nobody
     #[arg(long, value_name = "HEX", value_parser = Nonce::from_hex)]
     nonce: Option<Nonce>,
-    /// The key file, made with `key create`. Without it: a new key for this evidence alone
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    /// The key file, made with `key create`, or the handle of a key in the TPM. Without it: a new key for this evidence alone
+    #[arg(long, value_name = "FILE|HANDLE")]
+    key: Option<KeyName>,
     /// The firmware's event log. Without it: the one that Linux shows, if it does
     #[arg(long, value_name = "FILE")]
     event_log: Option<PathBuf>,
@@ -108,7 +108,7 @@ pub(super) struct CollectArguments {
 impl CollectArguments {
     pub(super) fn run(self, arguments: &TpmArguments) -> Result<String, AttesterError> {
         let key = match &self.key {
-            Some(path) => read_key(path)?,
+            Some(key) => key.read(arguments)?,
             None => arguments.open()?.create_key(KeyAlgorithm::P256)?,
         };
         let collection = Collection {
@@ -129,10 +129,10 @@ impl CollectArguments {
             // Binds the key to this document, for a verifier that has not enrolled it.
             public_key: Some(&public_key),
         };
-        let asking = Asking::new(arguments, &self.document)?;
-        let wanted = !self.no_document;
-        let evidence =
-            collection.collect(&|| arguments.open(), &mut || wanted.then(|| asking.ask(&request)).transpose())?;
+        let asking = (!self.no_document).then(|| Asking::new(arguments, &self.document)).transpose()?;
+        let evidence = collection
+            .collect(&|| arguments.open(), &mut || asking.as_ref().map(|asking| asking.ask(&request)).transpose())?;
+        not_interrupted()?;
         files::write(&self.out, evidence.to_json()?.as_bytes())?;
         Ok(String::new())
     }

@@ -76,16 +76,3 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> 
         })
         .map_err(|source| AttesterError::File { path: path.to_owned(), action: "written", source })
 }
-
-/// Takes a file away and gives its content: of two that try, one gets it.
-pub(super) fn take(path: &Path) -> Result<Vec<u8>, AttesterError> {
-    let failed = |action| move |source| AttesterError::File { path: path.to_owned(), action, source };
-    let mut taken = path.as_os_str().to_owned();
-    taken.push(format!(".used-{}", std::process::id()));
-    let taken = Path::new(&taken);
-    // Renaming is the one step that only one can do.
-    fs::rename(path, taken).map_err(failed("taken"))?;
-    let bytes = read(taken);
-    fs::remove_file(taken).map_err(failed("removed"))?;
-    bytes
-}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use nitrotpm_attester::{AttesterError, all_but_sha1, parse_selection};
 use nitrotpm_pcr::{Bank, Digest, PcrIndex};
+use serde::Serialize;
 
 use super::evidence::pcrs_json;
 use super::{TpmArguments, files};
@@ -23,6 +24,22 @@ pub(super) struct FormatArguments {
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+impl FormatArguments {
+    /// One JSON document, or what `text` makes of it.
+    pub(super) fn print<T: Serialize + ?Sized>(
+        &self,
+        found: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<String, AttesterError> {
+        match self.format {
+            Format::Text => Ok(text(found)),
+            Format::Json => serde_json::to_string(found)
+                .map(|json| format!("{json}\n"))
+                .map_err(|error| AttesterError::Malformed { document: "the answer", detail: error.to_string() }),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,31 +107,21 @@ impl PcrCommand {
 
 pub(super) fn capabilities(tpm: &TpmArguments, arguments: &FormatArguments) -> Result<String, AttesterError> {
     let found = tpm.open()?.capabilities()?;
-    Ok(match arguments.format {
-        Format::Json => {
-            let json = serde_json::to_string(&found);
-            let malformed = |error: serde_json::Error| AttesterError::Malformed {
-                document: "the answer",
-                detail: error.to_string(),
-            };
-            format!("{}\n", json.map_err(malformed)?)
-        }
-        Format::Text => {
-            let banks = found.banks.iter().map(|bank| bank.name()).collect::<Vec<_>>().join(" ");
-            let document = if found.attestation_document { "listed" } else { "not listed" };
-            format!(
-                "manufacturer          {}\nvendor                {}\nfirmware              {}\nTPM 2.0 revision      {}\n\
-                 active banks          {banks}\nlargest NV index      {}\nwrong passwords       {} of {}\n\
-                 attestation documents {document}\n",
-                found.manufacturer,
-                found.vendor,
-                found.firmware,
-                found.revision,
-                found.nv_index_max,
-                found.lockout_counter,
-                found.lockout_limit,
-            )
-        }
+    arguments.print(&found, |found| {
+        let banks = found.banks.iter().map(|bank| bank.name()).collect::<Vec<_>>().join(" ");
+        let document = if found.attestation_document { "listed" } else { "not listed" };
+        format!(
+            "manufacturer          {}\nvendor                {}\nfirmware              {}\nTPM 2.0 revision      {}\n\
+             active banks          {banks}\nlargest NV index      {}\nwrong passwords       {} of {}\n\
+             attestation documents {document}\n",
+            found.manufacturer,
+            found.vendor,
+            found.firmware,
+            found.revision,
+            found.nv_index_max,
+            found.lockout_counter,
+            found.lockout_limit,
+        )
     })
 }
 

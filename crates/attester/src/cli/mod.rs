@@ -6,13 +6,17 @@ mod evidence;
 mod files;
 mod keys;
 mod look;
+mod nv;
 mod recipient;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use nitrotpm_attester::{AttesterError, Connection, KeyAlgorithm, Tpm};
 use nitrotpm_credential::EndorsementTemplate;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 /// Makes evidence on an instance: keys, quotes, NitroTPM documents, enrolment.
 #[derive(Debug, Parser)]
@@ -40,6 +44,8 @@ impl TpmArguments {
     }
 
     fn open(&self) -> Result<Tpm, AttesterError> {
+        // From here on there may be something in the TPM.
+        interrupted();
         let mut tpm = Tpm::open(&self.connection()?)?;
         if let Some(path) = &self.endorsement_auth {
             tpm.set_endorsement_auth(&files::read_password(path)?)?;
@@ -69,6 +75,11 @@ enum Command {
     /// Read, extend and measure into PCRs
     #[command(subcommand)]
     Pcr(look::PcrCommand),
+    /// Look at NV indices, make and remove them
+    #[command(subcommand)]
+    Nv(nv::NvCommand),
+    /// Clear the TPM
+    Clear(nv::ClearArguments),
     /// Show what the TPM is and can do
     Capabilities(look::FormatArguments),
     /// Print random bytes of the TPM in hexadecimal
@@ -79,23 +90,57 @@ enum Command {
     },
 }
 
+/// Set by the first signal to end, which ends nothing at once: what is in the TPM would stay there. The second ends the
+/// program, for who does not want to wait.
+fn interrupted() -> &'static AtomicBool {
+    static FLAG: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+        let flag = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // Where this fails, the first signal ends the program.
+            let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag));
+            let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+        }
+        flag
+    });
+    &FLAG
+}
+
+fn not_interrupted() -> Result<(), AttesterError> {
+    if interrupted().load(Ordering::Relaxed) { Err(AttesterError::Interrupted) } else { Ok(()) }
+}
+
 impl Arguments {
     /// Does what was asked; the answer is what goes to standard output.
     pub(crate) fn run(self) -> Result<String, AttesterError> {
         let Self { tpm, command } = self;
-        match command {
-            Command::Key(command) => command.run(&tpm),
-            Command::Quote(arguments) => arguments.run(&tpm),
-            Command::Document(arguments) => arguments.run(&tpm),
-            Command::RecipientKey(arguments) => arguments.run(),
-            Command::DecryptRecipient(arguments) => arguments.run(),
-            Command::Collect(arguments) => arguments.run(&tpm),
-            Command::Enrol(command) => command.run(&tpm),
-            Command::Pcr(command) => command.run(&tpm),
-            Command::Capabilities(arguments) => look::capabilities(&tpm, &arguments),
-            Command::Random { count } => Ok(format!("{}\n", hex::encode(tpm.open()?.random(count.into())?))),
+        let output = command.run(&tpm)?;
+        not_interrupted()?;
+        Ok(output)
+    }
+}
+
+impl Command {
+    fn run(self, tpm: &TpmArguments) -> Result<String, AttesterError> {
+        match self {
+            Self::Key(command) => command.run(tpm),
+            Self::Quote(arguments) => arguments.run(tpm),
+            Self::Document(arguments) => arguments.run(tpm),
+            Self::RecipientKey(arguments) => arguments.run(),
+            Self::DecryptRecipient(arguments) => arguments.run(),
+            Self::Collect(arguments) => arguments.run(tpm),
+            Self::Enrol(command) => command.run(tpm),
+            Self::Pcr(command) => command.run(tpm),
+            Self::Nv(command) => command.run(tpm),
+            Self::Clear(arguments) => arguments.run(tpm),
+            Self::Capabilities(arguments) => look::capabilities(tpm, &arguments),
+            Self::Random { count } => Ok(format!("{}\n", hex::encode(tpm.open()?.random(count.into())?))),
         }
     }
+}
+
+fn parse_handle(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix("0x").ok_or("a handle is written in hexadecimal, as in 0x81010001")?;
+    u32::from_str_radix(digits, 16).map_err(|_| "a handle is written in hexadecimal, as in 0x81010001".to_owned())
 }
 
 /// [`KeyAlgorithm`] on the command line.

@@ -7,10 +7,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::connection::PATIENCE;
 use crate::{AttesterError, Connection};
 
-/// How long a device may be in somebody else's hands. `/dev/tpm0` and swtpm serve one program at a time.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How long swtpm may take for one command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// Larger than any response: the TPM's own limit is 4,096.

@@ -1,12 +1,15 @@
 //! Commands and responses (TPM 2.0 Library Part 1, section 18).
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nitrotpm_tpm_wire::{Reader, Writer};
+use zeroize::Zeroizing;
 
+use super::session::ResponseArea;
 use super::{Channel, HmacSession};
 use crate::AttesterError;
+use crate::connection::PATIENCE;
 
 const NO_SESSIONS: u16 = 0x8001;
 const SESSIONS: u16 = 0x8002;
@@ -16,6 +19,8 @@ const PASSWORD: u32 = 0x4000_0009;
 const AGAIN: [u32; 3] = [0x908, 0x90A, 0x922];
 /// How often a command is sent again.
 const ATTEMPTS: u32 = 50;
+/// `TPM_RC_OBJECT_MEMORY`, `TPM_RC_SESSION_MEMORY`: it is full, by others who are at work at the same time.
+const FULL: [u32; 2] = [0x902, 0x903];
 
 /// A command with the handles it names.
 #[derive(Clone, Debug)]
@@ -32,13 +37,31 @@ pub(crate) struct Command<'a> {
 
 /// Who authorizes a command, by its first handle.
 #[derive(Debug)]
-pub(crate) enum Authorization<'a> {
+pub(crate) enum Authorization<'a, 'r> {
     /// Nobody: the command needs no authorization.
     None,
     /// A password.
     Password(&'a [u8]),
     /// A session, which also checks that the response is the TPM's.
-    Hmac(&'a mut HmacSession),
+    Hmac {
+        /// The session.
+        session: &'a mut HmacSession<'r>,
+        /// The password of the entity, of which the TPM sees an HMAC only.
+        password: &'a [u8],
+        /// What is encrypted, if the session has a cipher.
+        encrypted: Encrypted,
+    },
+}
+
+/// Which first parameter a session encrypts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encrypted {
+    /// None: neither starts with a size, or there is none.
+    Nothing,
+    /// The command's.
+    Command,
+    /// The response's.
+    Response,
 }
 
 /// A TPM that takes commands as bytes.
@@ -59,25 +82,32 @@ impl RawTpm {
     pub(crate) fn run(
         &mut self,
         command: &Command<'_>,
-        mut authorization: Authorization<'_>,
+        mut authorization: Authorization<'_, '_>,
         with_handle: bool,
     ) -> Result<Vec<u8>, AttesterError> {
         let bytes = encode(command, &mut authorization)?;
+        let began = Instant::now();
         let mut response = self.channel.transact(&bytes)?;
-        for _ in 0..ATTEMPTS {
-            if !AGAIN.contains(&response_code(&response)) {
+        let mut attempts = 0..ATTEMPTS;
+        // The TPM has not changed its nonces: the bytes are still right.
+        loop {
+            let code = response_code(&response);
+            if AGAIN.contains(&code) && attempts.next().is_some() {
+                thread::sleep(Duration::from_millis(10));
+            } else if FULL.contains(&code) && began.elapsed() < PATIENCE {
+                thread::sleep(Duration::from_millis(30));
+            } else {
                 break;
             }
-            // The TPM has not changed its nonces: the bytes are still right.
-            thread::sleep(Duration::from_millis(10));
             response = self.channel.transact(&bytes)?;
         }
         decode(command, authorization, &response, with_handle)
     }
 }
 
-fn encode(command: &Command<'_>, authorization: &mut Authorization<'_>) -> Result<Vec<u8>, AttesterError> {
+fn encode(command: &Command<'_>, authorization: &mut Authorization<'_, '_>) -> Result<Vec<u8>, AttesterError> {
     let mut area = Writer::new("authorization area");
+    let mut parameters = Zeroizing::new(command.parameters.to_vec());
     match authorization {
         Authorization::None => {}
         Authorization::Password(password) => {
@@ -86,7 +116,9 @@ fn encode(command: &Command<'_>, authorization: &mut Authorization<'_>) -> Resul
             area.u8(0);
             area.sized(password);
         }
-        Authorization::Hmac(session) => session.authorize(command, &mut area)?,
+        Authorization::Hmac { session, password, encrypted } => {
+            session.authorize(command, password, *encrypted, &mut parameters, &mut area)?;
+        }
     }
     let area = area.finish()?;
     let mut body = Writer::new("command");
@@ -96,7 +128,7 @@ fn encode(command: &Command<'_>, authorization: &mut Authorization<'_>) -> Resul
         body.count(area.len());
         body.bytes(&area);
     }
-    body.bytes(command.parameters);
+    body.bytes(&parameters);
     let body = body.finish()?;
     let mut whole = Writer::new("command");
     whole.u16(if area.is_empty() { NO_SESSIONS } else { SESSIONS });
@@ -111,7 +143,7 @@ fn response_code(response: &[u8]) -> u32 {
 
 fn decode(
     command: &Command<'_>,
-    authorization: Authorization<'_>,
+    authorization: Authorization<'_, '_>,
     response: &[u8],
     with_handle: bool,
 ) -> Result<Vec<u8>, AttesterError> {
@@ -134,15 +166,13 @@ fn decode(
         return Err(wrong("its tag is not the command's"));
     }
     let length = usize::try_from(reader.u32()?).map_err(|_| wrong("its parameters are too long"))?;
-    let parameters = reader.take(length)?;
-    let nonce = reader.sized(64)?;
-    let attributes = reader.u8()?;
-    let hmac = reader.sized(64)?;
+    let mut parameters = reader.take(length)?.to_vec();
+    let area = ResponseArea { nonce: reader.sized(64)?, attributes: reader.u8()?, hmac: reader.sized(64)? };
     reader.finish()?;
-    if let Authorization::Hmac(session) = authorization {
-        session.check(command, parameters, nonce, attributes, hmac)?;
+    if let Authorization::Hmac { session, password, encrypted } = authorization {
+        session.check(command, password, encrypted, &mut parameters, &area)?;
     }
-    Ok([handle, parameters].concat())
+    Ok([handle, &parameters].concat())
 }
 
 /// What a response code means.
@@ -163,6 +193,10 @@ fn refusal(command: &'static str, response: u32) -> AttesterError {
             "NV_SPACE",
             "its storage is full: a run that was killed leaves an index behind, see `tpm2_getcap handles-nv-index` and \
              `tpm2_nvundefine`",
+        ),
+        0x902 | 0x903 => (
+            "OBJECT_MEMORY or SESSION_MEMORY",
+            "it is full: other programs left objects in it; use the resource manager, or run `tpm2_flushcontext -t`",
         ),
         0x14C => ("NV_DEFINED", "another program took the same index, try again"),
         _ => ("see the TPM 2.0 Library", "look the number up with `tpm2_rc_decode`"),

@@ -6,12 +6,12 @@ use tss_esapi::constants::SessionType;
 use tss_esapi::handles::{AuthHandle, KeyHandle, SessionHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
-use tss_esapi::structures::{Digest, EncryptedSecret, IdObject, Nonce, Private, SymmetricDefinition};
+use tss_esapi::structures::{Digest, EncryptedSecret, IdObject, Nonce, Private as TssPrivate, SymmetricDefinition};
 use zeroize::Zeroizing;
 
 use super::response::{Failed as _, INTEGRITY, Response, failure};
-use super::{Tpm, from_tss, to_tss};
-use crate::key_file::parent_template;
+use super::{Tpm, from_tss, patiently, to_tss};
+use crate::key_file::{Private, parent_template};
 use crate::{AttesterError, KeyAlgorithm, StoredKey};
 
 impl Tpm {
@@ -22,15 +22,17 @@ impl Tpm {
     pub fn create_key(&mut self, algorithm: KeyAlgorithm) -> Result<StoredKey, AttesterError> {
         const COMMAND: &str = "TPM2_Create";
         let template = to_tss(&algorithm.template())?;
-        self.with_primary(&parent_template(), |tpm, parent, _| {
-            let created = tpm
-                .context
-                .execute_with_session(Some(AuthSession::Password), |context| {
-                    context.create(parent, template, None, None, None, None)
-                })
-                .failed(COMMAND)?;
-            let public = from_tss(&created.out_public, COMMAND)?;
-            Ok(StoredKey { public, private: created.out_private.value().to_vec() })
+        patiently(|| {
+            self.with_primary(&parent_template(), |tpm, parent, _| {
+                let created = tpm
+                    .context
+                    .execute_with_session(Some(AuthSession::Password), |context| {
+                        context.create(parent, template.clone(), None, None, None, None)
+                    })
+                    .failed(COMMAND)?;
+                let public = from_tss(&created.out_public, COMMAND)?;
+                Ok(StoredKey { public, private: Private::Wrapped(created.out_private.value().to_vec()) })
+            })
         })
     }
 
@@ -41,16 +43,22 @@ impl Tpm {
         use_it: impl FnOnce(&mut Self, KeyHandle) -> Result<T, AttesterError>,
     ) -> Result<T, AttesterError> {
         const COMMAND: &str = "TPM2_Load";
+        let private = match &key.private {
+            Private::Wrapped(private) => TssPrivate::try_from(private.as_slice()).failed(COMMAND)?,
+            Private::Persistent(handle) => return self.with_persistent(*handle, |tpm, loaded, _| use_it(tpm, loaded)),
+        };
         let public = to_tss(&key.public)?;
-        let private = Private::try_from(key.private.as_slice()).failed(COMMAND)?;
         // The parent goes before the key is used: a TPM without a resource manager has three places.
-        let handle = self.with_primary(&parent_template(), |tpm, parent, _| {
-            let loaded = tpm
-                .context
-                .execute_with_session(Some(AuthSession::Password), |context| context.load(parent, private, public));
-            loaded.map_err(|error| match Response::of(&error).format_one() {
-                Some(INTEGRITY) => AttesterError::ForeignKey,
-                _ => failure(COMMAND, &error),
+        let handle = patiently(|| {
+            self.with_primary(&parent_template(), |tpm, parent, _| {
+                let (private, public) = (private.clone(), public.clone());
+                let loaded = tpm
+                    .context
+                    .execute_with_session(Some(AuthSession::Password), |context| context.load(parent, private, public));
+                loaded.map_err(|error| match Response::of(&error).format_one() {
+                    Some(INTEGRITY) => AttesterError::ForeignKey,
+                    _ => failure(COMMAND, &error),
+                })
             })
         })?;
         let result = use_it(self, handle);

@@ -4,11 +4,15 @@
 
 mod capabilities;
 mod keys;
+mod nv;
 mod pcrs;
+mod persistent;
 mod quote;
 mod response;
 
 use std::str::FromStr;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nitrotpm_credential::{EndorsementKey, EndorsementTemplate};
 use nitrotpm_tpm_wire::{Public, Structure};
@@ -16,15 +20,17 @@ use tss_esapi::Context;
 use tss_esapi::handles::{AuthHandle, KeyHandle, ObjectHandle};
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{Auth, Public as TssPublic};
+use tss_esapi::structures::Public as TssPublic;
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::{Marshall, UnMarshall};
 
 pub use capabilities::Capabilities;
+pub use nv::{NvIndex, NvPassword};
 pub use pcrs::PcrReading;
 pub use quote::Quote;
 
-use self::response::{Failed as _, failure, unreachable_tpm};
+use self::response::{Failed as _, Response, failure, unreachable_tpm};
+use crate::connection::PATIENCE;
 use crate::{AttesterError, Connection};
 
 /// An open TPM. One program has one; without a resource manager nobody else has it at the same time.
@@ -41,9 +47,20 @@ impl Tpm {
     /// # Errors
     /// [`AttesterError`] with the reason, as far as the system tells it: no device, no permission, in use, no answer.
     pub fn open(connection: &Connection) -> Result<Self, AttesterError> {
-        let tcti = TctiNameConf::from_str(&connection.to_string())
-            .map_err(|_| AttesterError::Connection { text: connection.to_string(), detail: "libtss2 refuses it" })?;
-        let context = Context::new(tcti).map_err(|error| unreachable_tpm(connection, &error))?;
+        // Whoever had the device when libtss2 failed may be gone when the system is asked why.
+        let mut gone = 0..5;
+        let context = patiently(|| {
+            let tcti = TctiNameConf::from_str(&connection.to_string()).map_err(|_| AttesterError::Connection {
+                text: connection.to_string(),
+                detail: "libtss2 refuses it",
+            })?;
+            Context::new(tcti).map_err(|error| match (connection, unreachable_tpm(connection, &error)) {
+                (Connection::Device(path), AttesterError::Unreachable { .. }) if gone.next().is_some() => {
+                    AttesterError::Busy { place: path.display().to_string() }
+                }
+                (_, other) => other,
+            })
+        })?;
         let mut tpm = Self { context };
         // The first command tells whether somebody answers, and whether the TPM was started.
         tpm.random(8)?;
@@ -53,11 +70,9 @@ impl Tpm {
     /// Sets the password of the endorsement hierarchy, if it has one: endorsement keys and attestation keys need it.
     ///
     /// # Errors
-    /// [`AttesterError::Answer`] for a password of more than 64 bytes.
+    /// [`AttesterError::PasswordLength`].
     pub fn set_endorsement_auth(&mut self, password: &[u8]) -> Result<(), AttesterError> {
-        let wrong = |_| AttesterError::Answer { command: "Esys_TR_SetAuth", detail: "a password has at most 64 bytes" };
-        let auth = Auth::try_from(password).map_err(wrong)?;
-        self.context.tr_set_auth(AuthHandle::Endorsement.into(), auth).map_err(wrong)
+        self.set_auth(AuthHandle::Endorsement.into(), password)
     }
 
     /// `TPM2_GetRandom`: as many bytes as asked for, at most 48 at once on most TPMs, so it asks again.
@@ -97,12 +112,13 @@ impl Tpm {
     ) -> Result<T, AttesterError> {
         const COMMAND: &str = "TPM2_CreatePrimary";
         let template = to_tss(template)?;
-        let primary = self
-            .context
-            .execute_with_session(Some(AuthSession::Password), |context| {
-                context.create_primary(Hierarchy::Endorsement, template, None, None, None, None)
-            })
-            .failed(COMMAND)?;
+        let primary = patiently(|| {
+            self.context
+                .execute_with_session(Some(AuthSession::Password), |context| {
+                    context.create_primary(Hierarchy::Endorsement, template.clone(), None, None, None, None)
+                })
+                .failed(COMMAND)
+        })?;
         let result = from_tss(&primary.out_public, COMMAND).and_then(|public| use_it(self, primary.key_handle, public));
         self.unload(primary.key_handle.into(), result)
     }
@@ -113,6 +129,22 @@ impl Tpm {
         let value = result?;
         unloaded?;
         Ok(value)
+    }
+}
+
+/// A password that no TPM takes: the longest is the longest digest.
+const fn too_long(password: &[u8]) -> AttesterError {
+    AttesterError::PasswordLength { length: password.len() }
+}
+
+/// Tries again while somebody else has the TPM or fills it, and gives up after a while.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, AttesterError>) -> Result<T, AttesterError> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if error.may_pass() && began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(30)),
+            outcome => return outcome,
+        }
     }
 }
 

@@ -82,6 +82,9 @@ const RETRY: u32 = 0x922;
 const OBJECT_MEMORY: u32 = 0x902;
 const SESSION_MEMORY: u32 = 0x903;
 const COMMAND_CODE: u32 = 0x143;
+const NV_SPACE: u32 = 0x14B;
+const NV_DEFINED: u32 = 0x14C;
+const DISABLED: u32 = 0x120;
 const VALUE: u32 = 0x084;
 const SIZE: u32 = 0x095;
 const HIERARCHY: u32 = 0x085;
@@ -112,6 +115,9 @@ pub(super) fn failure(command: &'static str, error: &Error) -> AttesterError {
         (_, Some(OBJECT_MEMORY | SESSION_MEMORY)) => {
             "it is full: other programs left objects in it; use the resource manager, or run `tpm2_flushcontext -t`"
         }
+        (_, Some(NV_DEFINED)) => "something is there already; `nitrotpm-attester nv list` and `key list` show what",
+        (_, Some(NV_SPACE)) => "its storage is full; remove an NV index or a persistent key that nobody needs",
+        (_, Some(DISABLED)) => "it was switched off, by the firmware or by TPM2_ClearControl",
         (_, Some(COMMAND_CODE)) => "this TPM does not have the command",
         (Some(CURVE | VALUE), _) => "this TPM may not have the algorithm, try another --algorithm",
         (Some(HIERARCHY), _) => "the endorsement hierarchy is switched off, the firmware's setup switches it on",

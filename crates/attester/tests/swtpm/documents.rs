@@ -1,57 +1,61 @@
 //! Documents of the emulator: the whole way from the vendor command to a verdict, and a device that is ill.
 
+use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nitrotpm_attester::{
-    AttesterError, Collection, Connection, DocumentOptions, DocumentRequest, KeyAlgorithm, LogFile, StoredKey, Tpm,
-    request_document,
+    AttesterError, Collection, Connection, DocumentOptions, DocumentRequest, KeyAlgorithm, LogFile, Protection,
+    StoredKey, Tpm, request_document,
 };
 use nitrotpm_credential::{CandidateKey, EndorsementKey, EndorsementTemplate, EnrolmentRequest};
 use nitrotpm_emulator::{EkKind, Fault, NitroTpm};
+use nitrotpm_pcr::PcrIndex;
 use nitrotpm_verifier::{
     AttestationResult, Clock, Enrolment, Nonce, NonceExpectation, Policy, Request, Trust, TrustRoots, UnixTime, Verdict,
 };
 use ring::rand::SystemRandom;
+
+const PROTECTIONS: [Protection; 3] = [Protection::Salted, Protection::Unsalted, Protection::Password];
 
 fn connection(tpm: &NitroTpm) -> Connection {
     tpm.tcti().parse().unwrap()
 }
 
 fn ask(tpm: &NitroTpm, request: &DocumentRequest<'_>) -> Result<Vec<u8>, AttesterError> {
-    ask_with(tpm, request, false, b"")
+    ask_with(tpm, request, Protection::Salted, b"")
 }
 
 fn ask_with(
     tpm: &NitroTpm,
     request: &DocumentRequest<'_>,
-    password_session: bool,
+    protection: Protection,
     owner_auth: &[u8],
 ) -> Result<Vec<u8>, AttesterError> {
-    ask_at(&connection(tpm), request, password_session, owner_auth)
+    ask_at(&connection(tpm), request, protection, owner_auth)
 }
 
 fn ask_at(
     connection: &Connection,
     request: &DocumentRequest<'_>,
-    password_session: bool,
+    protection: Protection,
     owner_auth: &[u8],
 ) -> Result<Vec<u8>, AttesterError> {
-    let options = DocumentOptions { owner_auth, password_session, interrupted: &AtomicBool::new(false) };
+    let options = DocumentOptions { owner_auth, protection, interrupted: &AtomicBool::new(false) };
     request_document(connection, request, &options, &SystemRandom::new())
 }
 
 /// How many handles of a kind there are, by `TPM2_GetCapability`: 0x01 NV indices, 0x02 loaded sessions, 0x80 objects.
-fn handles(tpm: &NitroTpm, kind: u8) -> u32 {
+pub(crate) fn handles(tpm: &NitroTpm, kind: u8) -> u32 {
     let command = [&[0x80, 1, 0, 0, 0, 22, 0, 0, 1, 0x7A, 0, 0, 0, 1, kind, 0, 0, 0, 0, 0, 0, 64][..]].concat();
     let response = tpm.execute(&command);
     assert_eq!(response[6..10], [0; 4], "GetCapability");
     u32::from_be_bytes(*response[15..].first_chunk().unwrap())
 }
 
-fn is_clean(tpm: &NitroTpm) -> bool {
+pub(crate) fn is_clean(tpm: &NitroTpm) -> bool {
     [0x01, 0x02, 0x80].iter().all(|kind| handles(tpm, *kind) == 0)
 }
 
@@ -100,8 +104,8 @@ fn a_document_carries_what_was_asked_and_leaves_nothing_behind() {
         DocumentRequest { user_data: Some(&most), nonce: Some(&most), public_key: Some(&most) },
     ];
     for request in requests {
-        for password_session in [false, true] {
-            let bytes = ask_with(&tpm, &request, password_session, b"").unwrap();
+        for protection in PROTECTIONS {
+            let bytes = ask_with(&tpm, &request, protection, b"").unwrap();
             let document = nitrotpm_nitro_document::UnverifiedDocument::parse(&bytes).unwrap();
             let now = UnixTime::since_unix_epoch(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
             let expectations =
@@ -206,31 +210,39 @@ fn an_ill_device_gives_a_code_and_is_left_clean() {
 #[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
 fn an_interruption_leaves_nothing_behind() {
     let tpm = NitroTpm::start().unwrap();
-    let options = DocumentOptions { owner_auth: b"", password_session: false, interrupted: &AtomicBool::new(true) };
+    let options =
+        DocumentOptions { owner_auth: b"", protection: Protection::Salted, interrupted: &AtomicBool::new(true) };
     let error = request_document(&connection(&tpm), &DocumentRequest::default(), &options, &SystemRandom::new());
     assert_eq!(error.unwrap_err().code(), "attester.interrupted");
     assert!(is_clean(&tpm));
 
     // The program, by a signal while the device takes its two seconds.
     tpm.set_faults([Fault::Slow]);
-    let program = Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
-        .args(["--tcti", &tpm.tcti(), "document", "--out", "/dev/null"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // In the emulator the index is there while the command is at work.
-    for _ in 0..400 {
-        if handles_now(&tpm) {
-            break;
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for command in ["document", "collect --no-ima-log --event-log /dev/null"] {
+        let program = Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
+            .args(["--tcti", &tpm.tcti()])
+            .args(command.split(' '))
+            .arg("--out")
+            .arg(&out)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // In the emulator the index is there while the command is at work.
+        for _ in 0..400 {
+            if handles_now(&tpm) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
         }
-        thread::sleep(Duration::from_millis(5));
+        assert!(Command::new("kill").arg(program.id().to_string()).status().unwrap().success());
+        let output = program.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("[attester.interrupted]"), "{said}");
+        assert!(!out.exists() && is_clean(&tpm), "{command}");
     }
-    assert!(Command::new("kill").arg(program.id().to_string()).status().unwrap().success());
-    let output = program.wait_with_output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("[attester.interrupted]"), "{said}");
-    assert!(is_clean(&tpm));
 }
 
 /// Whether an index is defined. The emulator serves one command at a time, so this may wait for the slow one.
@@ -248,8 +260,13 @@ fn an_owner_password_is_asked_for_and_taken() {
     let error = ask(&tpm, &DocumentRequest::default()).unwrap_err();
     assert_eq!(error.code(), "attester.authorization");
     assert!(error.to_string().contains("--owner-auth"), "{error}");
-    assert!(ask_with(&tpm, &DocumentRequest::default(), false, b"pw").is_ok());
-    assert!(is_clean(&tpm));
+    for protection in PROTECTIONS {
+        let error = ask_with(&tpm, &DocumentRequest::default(), protection, b"wrong").unwrap_err();
+        assert_eq!(error.code(), "attester.authorization", "{protection:?}");
+        assert!(is_clean(&tpm));
+        assert!(ask_with(&tpm, &DocumentRequest::default(), protection, b"pw").is_ok(), "{protection:?}");
+        assert!(is_clean(&tpm));
+    }
 }
 
 #[test]
@@ -259,15 +276,82 @@ fn many_in_a_row_and_several_at_once_do_not_collide() {
     for _ in 0..30 {
         ask(&tpm, &DocumentRequest::default()).unwrap();
     }
+    // The emulator serves all at once, as a TPM without a resource manager would: with places for three.
     let connection = connection(&tpm);
     thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..5 {
-                    ask_at(&connection, &DocumentRequest::default(), false, b"").unwrap();
+                    ask_at(&connection, &DocumentRequest::default(), Protection::Salted, b"").unwrap();
                 }
             });
         }
     });
     assert!(is_clean(&tpm));
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn several_programs_collect_at_once_over_one_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = folder.path().join("tpm0");
+    fs::write(&device, b"").unwrap();
+    let tpm = NitroTpm::builder().fuse(&device).start().unwrap();
+    for tcti in [format!("device:{}", device.display()), tpm.tcti()] {
+        let programs: Vec<_> = (0..4)
+            .map(|_| {
+                Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
+                    .args([
+                        "--tcti",
+                        &tcti,
+                        "collect",
+                        "--no-ima-log",
+                        "--event-log",
+                        "/dev/null",
+                        "--out",
+                        "/dev/null",
+                    ])
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        for program in programs {
+            let output = program.wait_with_output().unwrap();
+            assert!(output.status.success(), "{tcti}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert!(is_clean(&tpm), "{tcti}");
+    }
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn evidence_of_a_device_whose_registers_move_is_of_one_moment() {
+    let tpm = NitroTpm::start().unwrap();
+    let key = Tpm::open(&connection(&tpm)).unwrap().create_key(KeyAlgorithm::P256).unwrap();
+    let public_key = key.public_key_der().unwrap();
+    let nonce = b"the verifier's nonce";
+    let collection =
+        Collection { key: &key, nonce, endorsement_key: None, event_log: LogFile::LeftOut, ima_log: LogFile::LeftOut };
+    let request = DocumentRequest { nonce: Some(nonce), public_key: Some(&public_key), ..DocumentRequest::default() };
+    let mut documents = 0;
+    let evidence = collection
+        .collect(&|| Tpm::open(&connection(&tpm)), &mut || {
+            documents += 1;
+            // Before the first document and after the second: quote and document, then document and reading, differ.
+            let extend = || Tpm::open(&connection(&tpm))?.measure(PcrIndex::new(10).unwrap(), b"a file was opened");
+            if documents == 1 {
+                extend()?;
+            }
+            let document = ask(&tpm, &request)?;
+            if documents == 2 {
+                extend()?;
+            }
+            Ok(Some(document))
+        })
+        .unwrap();
+    assert_eq!(documents, 3);
+    let result =
+        verify(&evidence.to_json().unwrap(), "document = true\nquote = true", &Trust::roots(roots(&tpm)), nonce);
+    assert_eq!((result.verdict(), codes(&result)), (Verdict::Affirmed, vec![]));
 }

@@ -4,6 +4,7 @@ use nitrotpm_attester::{KeyAlgorithm, StoredKey, Tpm};
 use nitrotpm_credential::{
     CandidateKey, Challenge, EndorsementKey, EndorsementTemplate, EnrolmentRecord, EnrolmentRequest, PendingEnrolment,
 };
+use nitrotpm_tpm_wire::{ObjectAttributes, Public, Structure as _};
 use ring::rand::SystemRandom;
 
 use crate::software_tpm::SoftwareTpm;
@@ -141,4 +142,37 @@ fn e3_an_answer_to_another_challenge_is_refused() {
     let answer = tpm.activate(&key, &first_challenge).unwrap();
     assert_eq!(second.complete(&answer, None).unwrap_err().code(), "credential.answer");
     assert!(first.complete(&answer, None).is_ok());
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn e1_a_key_with_other_attributes_than_it_says_is_refused() {
+    let software = SoftwareTpm::start();
+    let mut tpm = software.open();
+    let key = tpm.create_key(KeyAlgorithm::P256).unwrap();
+    let endorsement_key = tpm.endorsement_key(EndorsementTemplate::Rsa2048).unwrap();
+    let honest = CandidateKey::from_public(key.public().clone()).unwrap();
+    let request = EnrolmentRequest::new(endorsement_key.clone(), honest).to_json().unwrap();
+    let with = |attributes: ObjectAttributes| Public { attributes, ..key.public().clone() };
+
+    // Without `restricted` it would sign anything: refused where the request is made, and where it arrives.
+    let open = with(key.public().attributes.without(ObjectAttributes::RESTRICTED));
+    assert_eq!(CandidateKey::from_public(open.clone()).unwrap_err().code(), "credential.ak-attributes");
+    let requested = |public: &Public| {
+        use base64::Engine as _;
+        let mut json: serde_json::Value = serde_json::from_str(&request).unwrap();
+        json["ak_public"] = base64::engine::general_purpose::STANDARD.encode(public.to_tpm2b().unwrap()).into();
+        EnrolmentRequest::from_json(&json.to_string())
+    };
+    assert_eq!(requested(&open).unwrap_err().code(), "credential.ak-attributes");
+
+    // A request that lies about an attribute is fit, and of another Name than the key in the TPM has.
+    let lie = requested(&with(key.public().attributes.without(ObjectAttributes::NO_DA))).unwrap();
+    let (_pending, for_lie) = lie.challenge(&endorsement_key, None, &SystemRandom::new()).unwrap();
+    assert_eq!(tpm.activate(&key, &for_lie).unwrap_err().code(), "attester.challenge-key");
+    assert_eq!(tpm.activate(&key, &renamed(&for_lie, &key)).unwrap_err().code(), "attester.challenge-refused");
+
+    let twin = requested(key.public()).unwrap();
+    let (pending, challenge) = twin.challenge(&endorsement_key, None, &SystemRandom::new()).unwrap();
+    assert!(pending.complete(&tpm.activate(&key, &challenge).unwrap(), None).is_ok());
 }

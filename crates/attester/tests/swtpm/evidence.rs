@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use nitrotpm_attester::{
-    Collection, DocumentOptions, DocumentRequest, KeyAlgorithm, LogFile, StoredKey, all_but_sha1, parse_selection,
-    request_document,
+    Collection, DocumentOptions, DocumentRequest, KeyAlgorithm, LogFile, Protection, StoredKey, all_but_sha1,
+    parse_selection, request_document,
 };
 use nitrotpm_credential::EndorsementTemplate;
 use nitrotpm_freshness::{Nonce, NonceExpectation};
@@ -240,7 +240,7 @@ fn capabilities_are_those_of_swtpm() {
 fn a_tpm_without_documents_says_so_and_keeps_nothing() {
     let software = SoftwareTpm::start();
     let interrupted = AtomicBool::new(false);
-    let options = DocumentOptions { owner_auth: b"", password_session: false, interrupted: &interrupted };
+    let options = DocumentOptions { owner_auth: b"", protection: Protection::Salted, interrupted: &interrupted };
     let ask = |request: &DocumentRequest<'_>| {
         request_document(&software.connection(), request, &options, &SystemRandom::new()).map_err(|error| error.code())
     };

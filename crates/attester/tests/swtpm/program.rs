@@ -4,21 +4,27 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use nitrotpm_credential::{EndorsementKey, EnrolmentAnswer, EnrolmentRequest};
+use ring::rand::SystemRandom;
 use tempfile::TempDir;
 
 use crate::software_tpm::SoftwareTpm;
 
-struct Bench {
-    folder: TempDir,
+pub(crate) struct Bench {
+    pub(crate) folder: TempDir,
     tcti: String,
 }
 
 impl Bench {
     fn new(software: &SoftwareTpm) -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), tcti: software.connection().to_string() }
+        Self::at(software.connection().to_string())
     }
 
-    fn run(&self, line: &str) -> Output {
+    pub(crate) fn at(tcti: String) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), tcti }
+    }
+
+    pub(crate) fn run(&self, line: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_nitrotpm-attester"))
             .current_dir(self.folder.path())
             .env("TCTI", &self.tcti)
@@ -28,14 +34,14 @@ impl Bench {
             .unwrap()
     }
 
-    fn good(&self, line: &str) -> String {
+    pub(crate) fn good(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The exit code and what is said, which must be one line.
-    fn refused(&self, line: &str) -> (i32, String) {
+    pub(crate) fn refused(&self, line: &str) -> (i32, String) {
         let output = self.run(line);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(said.lines().count(), 1, "{said}");
@@ -43,14 +49,14 @@ impl Bench {
         (output.status.code().unwrap(), said)
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 }
 
 #[test]
 #[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
-fn a_key_is_enrolled_by_files_and_a_challenge_is_used_once() {
+fn a_key_is_enrolled_by_files() {
     let software = SoftwareTpm::start();
     let bench = Bench::new(&software);
     let shown = bench.good("key create --algorithm p384 --out ak.json --public ak.pub");
@@ -64,33 +70,33 @@ fn a_key_is_enrolled_by_files_and_a_challenge_is_used_once() {
     use base64::Engine as _;
     let endorsement_key =
         base64::engine::general_purpose::STANDARD.decode(request["ek_public"].as_str().unwrap()).unwrap();
-    fs::write(bench.file("ek.tpmt"), &endorsement_key[2..]).unwrap();
+    // The verifier's side, which needs no TPM and is not in this program.
+    let trusted = EndorsementKey::parse(&endorsement_key[2..]).unwrap();
+    let read = |name: &str| fs::read_to_string(bench.file(name)).unwrap();
+    let challenge = |request: &str| {
+        let request = EnrolmentRequest::from_json(&read(request)).unwrap();
+        request.challenge(&trusted, None, &SystemRandom::new())
+    };
+    let (first, first_challenge) = challenge("request-rsa2048.json").unwrap();
+    let (second, second_challenge) = challenge("request-rsa2048.json").unwrap();
+    fs::write(bench.file("challenge-1.json"), first_challenge.to_json().unwrap()).unwrap();
+    fs::write(bench.file("challenge-2.json"), second_challenge.to_json().unwrap()).unwrap();
+    assert_eq!(challenge("request-p384.json").unwrap_err().code(), "credential.ek-mismatch");
 
-    let challenge = "enrol challenge --request request-rsa2048.json --ek ek.tpmt --instance-id i-0123456789abcdef0";
-    bench.good(&format!("{challenge} --pending pending-1 --out challenge-1.json"));
-    bench.good(&format!("{challenge} --pending pending-2 --out challenge-2.json"));
     bench.good("enrol activate --key ak.json --challenge challenge-1.json --out answer-1.json");
-    // A replayed answer, after which the challenge is gone, also for the right answer.
-    let (code, said) = bench.refused("enrol complete --pending pending-2 --answer answer-1.json --out record.json");
-    assert_eq!((code, said.contains("[credential.answer]")), (3, true), "{said}");
-    bench.good("enrol activate --key ak.json --challenge challenge-2.json --out answer-2.json");
-    let (code, said) = bench.refused("enrol complete --pending pending-2 --answer answer-2.json --out record.json");
+    let answer = EnrolmentAnswer::from_json(&read("answer-1.json")).unwrap();
+    assert_eq!(second.complete(&answer, None).unwrap_err().code(), "credential.answer", "a replayed answer");
+    assert!(first.complete(&answer, None).is_ok());
+    // An answer is never replaced, and a challenge is for one key.
+    let (code, said) = bench.refused("enrol activate --key ak.json --challenge challenge-2.json --out answer-1.json");
     assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
-    assert!(!bench.file("record.json").exists());
-
-    bench.good("enrol complete --pending pending-1 --answer answer-1.json --out record.json");
-    let record: serde_json::Value = serde_json::from_slice(&fs::read(bench.file("record.json")).unwrap()).unwrap();
-    assert_eq!(record["schema"], "nitrotpm.enrolment/1");
-    assert_eq!(record["instance_id"], "i-0123456789abcdef0");
-    // A record is never replaced.
-    bench.good(&format!("{challenge} --pending pending-3 --out challenge-3.json"));
-    bench.good("enrol activate --key ak.json --challenge challenge-3.json --out answer-3.json");
-    let (code, said) = bench.refused("enrol complete --pending pending-3 --answer answer-3.json --out record.json");
-    assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
-
-    let (code, said) = bench
-        .refused("enrol challenge --request request-p384.json --ek ek.tpmt --pending pending-4 --out challenge-4.json");
-    assert_eq!((code, said.contains("[credential.ek-mismatch]")), (3, true), "{said}");
+    bench.good("key create --out other.json");
+    let (code, said) =
+        bench.refused("enrol activate --key other.json --challenge challenge-2.json --out answer-2.json");
+    assert_eq!((code, said.contains("[attester.challenge-key]")), (3, true), "{said}");
+    let (code, said) = bench.refused("enrol activate --key ak.json --challenge request-p384.json --out answer-2.json");
+    assert_eq!((code, said.contains("[credential.schema]")), (3, true), "{said}");
+    assert!(!bench.file("answer-2.json").exists());
 }
 
 #[test]
@@ -173,4 +179,5 @@ fn what_kms_encrypted_is_opened_from_base64_or_bytes() {
     // A key is never overwritten.
     let (code, said) = bench.refused("recipient-key --out other.pem --public other.der");
     assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
+    assert!(said.contains("never replaced"), "{said}");
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nitrotpm_boot_files::{BootFiles, BootFilesError, Machine, NamedFile, find};
 use nitrotpm_disk_image::{Disk, DiskError, ReadFailure};
 use nitrotpm_pcr::Bank;
-use nitrotpm_predict::{PredictError, Prediction};
+use nitrotpm_predict::{ImageKind, PeImage, PredictError, Prediction, ShimDefaults};
 use nitrotpm_uefi::{Guid, SecureBootVariables, SignatureFile, UefiData, UefiError};
 
 use crate::boot_args::{BootArgs, MachineName};
@@ -76,6 +76,10 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
     let parts = files.parts().map_err(|error| failure(&error))?;
     let mut phases: Vec<&str> = args.phases.iter().map(String::as_str).collect();
     let mut boot = parts.boot(&variables);
+    let defaults = if args.shim_defaults { Some(shim_defaults(parts.images())?) } else { None };
+    if let Some(defaults) = &defaults {
+        boot.shim = Some(defaults.state(variables.is_enabled()));
+    }
     boot.os_separator = args.os_separator;
     if let Some(description) = &description {
         boot.os_separator |= description.os_separator;
@@ -85,6 +89,20 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
     let prediction = boot.predict(banks).map_err(|error| failure(&error))?;
     let images = parts.images().iter().map(|image| (image.name().to_owned(), image.kind().to_string())).collect();
     Ok(Predicted { prediction, images, notes: files.notes.clone() })
+}
+
+/// What is built into the shim among the images.
+fn shim_defaults<'a>(images: &[PeImage<'a>]) -> Result<ShimDefaults<'a>, Failure> {
+    let shim = images.iter().find(|image| image.kind() == ImageKind::Shim);
+    let shim =
+        shim.ok_or_else(|| Failure::usage("boot.shim-defaults", "--shim-defaults: none of the images is shim"))?;
+    ShimDefaults::of(shim).ok_or_else(|| {
+        let message = format!(
+            "{} has no vendor certificate and SBAT level that can be read; give shim's variables in a description (--boot)",
+            shim.name()
+        );
+        Failure::invalid("boot.shim-defaults", message)
+    })
 }
 
 /// systemd-stub takes files by their names, each once: what it would pass over must not be predicted as measured.

@@ -1,5 +1,6 @@
 //! `nitrotpm eventlog`.
 
+mod compare;
 mod diff;
 mod replay;
 mod show;
@@ -9,8 +10,8 @@ use crate::exit::{Exit, Failure};
 
 pub(super) fn run(command: &EventLogCommand) -> Result<Exit, Failure> {
     match command {
-        EventLogCommand::Show { file, pcrs, format } => show::run(file, pcrs, format.format),
-        EventLogCommand::Diff { a, b, format } => diff::run(a, b, format.format),
-        EventLogCommand::Replay { files, pcrs, format } => replay::run(files, pcrs.as_deref(), format.format),
+        EventLogCommand::Show(args) => show::run(args),
+        EventLogCommand::Diff { a, b, format } => diff::run(a, b, *format),
+        EventLogCommand::Replay(args) => replay::run(args),
     }
 }

@@ -15,7 +15,7 @@ use crate::input::Shown;
 use crate::text::{DIM, Escaped, HEAD, NOTE, Styled, print, print_json};
 
 /// Predicts the boot that the flags describe.
-pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
+pub(crate) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Prediction, Failure> {
     boot::predict(args, banks).map(|predicted| predicted.prediction)
 }
 

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nitrotpm_verifier::{
-    AttestationResult, Enrolment, Evidence, NonceExpectation, Outcome, Policy, Request, Trust, Verdict, verify,
+    AttestationResult, Enrolment, Evidence, NonceExpectation, Outcome, Policy, Reason, Request, Trust, Verdict, verify,
 };
 
 use crate::args::{Format, VerifyArgs};
@@ -14,10 +14,16 @@ use crate::input::{Shown, attestation_key, clock, read, roots};
 use crate::text::{BAD, DIM, Escaped, GOOD, HEAD, NOTE, Styled, complain, print};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
-    let policy = super::policy::load(&args.policy)?;
+    let mut policy = super::policy::load(&args.policy)?;
+    if let Some(path) = &args.ima_allow_list {
+        policy = policy
+            .with_ima_allow_list(&read(path)?)
+            .map_err(|error| Failure::usage(error.code(), format!("--ima-allow-list {}: {error}", Shown(path))))?;
+    }
     let trust = trust(args)?;
     // One clock for all files of a run.
     let clock = clock(args.time.at);
+    let references = args.known.load_with(&policy, &args.policy, clock)?;
     let several = args.evidence.len() > 1;
     let progress = progress(args.evidence.len());
     let mut exit = Exit::Done;
@@ -25,7 +31,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     for path in &args.evidence {
         let outcome = read(path).and_then(|bytes| {
             let nonce = nonce_for(args, &bytes)?;
-            Ok(verify(&bytes, &policy, &trust, &Request::new(nonce, clock)))
+            Ok(verify(&bytes, &policy, &trust, &Request::new(nonce, clock).explained_by(&references)))
         });
         progress.inc(1);
         match outcome {
@@ -99,6 +105,29 @@ const fn exit_of(verdict: Verdict) -> Exit {
     }
 }
 
+/// The events behind a register that differs, what was tried, and what to look at next; each where it was not just said.
+fn write_cause(text: &mut String, reason: &Reason, before: Option<&Reason>) {
+    let Some(cause) = reason.cause else { return };
+    let of = reason.reference.as_ref().map_or_else(String::new, |name| format!(", by reference \"{}\"", Escaped(name)));
+    let _ = writeln!(text, "    cause     {}{of}", Styled(NOTE, cause));
+    if before.is_none_or(|before| before.differences != reason.differences) {
+        for difference in &reason.differences {
+            let line = format!("PCR {:>2}  {}", difference.pcr, Escaped(&difference.message));
+            let _ = writeln!(text, "              {}", Styled(DIM, line));
+        }
+        if let Some(more) = reason.more_differences {
+            let _ = writeln!(text, "              {}", Styled(DIM, format!("and {more} more events")));
+        }
+    }
+    if let Some(searched) = reason.searched.as_ref().filter(|of| before.is_none_or(|b| b.searched.as_ref() != Some(of)))
+    {
+        let _ = writeln!(text, "    tried     {searched}");
+    }
+    if let Some(check) = reason.check.filter(|_| before.is_none_or(|before| before.check != reason.check)) {
+        let _ = writeln!(text, "    check     {check}");
+    }
+}
+
 fn text(result: &AttestationResult, name: Option<&str>, policy: &Policy) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail, here and below.
@@ -116,6 +145,7 @@ fn text(result: &AttestationResult, name: Option<&str>, policy: &Policy) -> Stri
     }
     let name = policy.name().map_or_else(String::new, |name| format!("policy \"{}\", ", Escaped(name)));
     let _ = writeln!(text, "  {}", Styled(DIM, format!("{name}at {}", result.at())));
+    let mut before = None;
     for reason in result.reasons() {
         let _ = writeln!(text, "\n  {}  {}", Styled(BAD, reason.code), Escaped(&reason.message));
         if let Some(expected) = &reason.expected {
@@ -124,6 +154,8 @@ fn text(result: &AttestationResult, name: Option<&str>, policy: &Policy) -> Stri
         if let Some(found) = &reason.found {
             let _ = writeln!(text, "    found     {found}");
         }
+        write_cause(&mut text, reason, before);
+        before = Some(reason);
     }
     let _ = writeln!(text, "\n  {}", Styled(HEAD, "checks"));
     for check in result.checks() {

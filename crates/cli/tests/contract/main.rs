@@ -8,8 +8,13 @@
 )]
 
 mod boots;
+mod bulk;
+mod corpus;
 mod documents;
+mod enrolment;
+mod hostile;
 mod logs_and_quotes;
+mod policies;
 mod predictions;
 mod usage;
 mod verify;

@@ -106,6 +106,20 @@ fn every_command_teaches_with_an_example() {
     let run = nitrotpm("--help").expect(0);
     assert!(run.stdout.contains("Exit codes"));
     nitrotpm("--version").expect(0);
+    for arguments in ["--version --verbose", "--verbose -V"] {
+        let shown = nitrotpm(arguments).expect(0).stdout;
+        for word in [
+            "nitrotpm ",
+            "commit",
+            "instruction sets       portable",
+            "sha384 ",
+            " from 1 chain",
+            "ring (the first is used)",
+        ] {
+            assert!(shown.contains(word), "{word:?} in {shown}");
+        }
+    }
+    nitrotpm("--verbose").expect(2);
     assert!(nitrotpm("").expect(2).stderr.contains("Usage"));
 }
 

@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs a TPM until it is stopped (SIGTERM, SIGINT or SIGHUP).
+    /// Runs a TPM until it is stopped (SIGTERM, SIGINT, SIGHUP, or `swtpm_ioctl -s` on its control port).
     ///
     /// When the TPM is ready, one line of JSON on standard output says where it is reached.
     Run(Box<Run>),
@@ -52,7 +52,7 @@ struct Run {
     /// Offer the TPM on a pseudo terminal; PATH becomes a symbolic link to it
     #[arg(long, value_name = "PATH")]
     pty: Option<PathBuf>,
-    /// Offer the TPM on a Unix socket
+    /// Offer the TPM on a Unix socket, and its control on PATH.ctrl, as libtss2's `swtpm:path=PATH` expects it
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
     /// Extend the events of this log into the PCRs, as the firmware that wrote it did; - for standard input
@@ -179,11 +179,13 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         return Ok(complain(&format!("the ready line cannot be written ({error})")));
     }
     loop {
-        if signals.pending().next().is_some() {
+        if signals.pending().next().is_some() || tpm.is_shut_down() {
             return Ok(ExitCode::SUCCESS);
         }
         if !tpm.is_running() {
-            return Ok(complain("swtpm has ended: see swtpm.log in the state directory, and start again"));
+            return Ok(complain(
+                "swtpm has ended or no longer answers: see swtpm.log in the state directory, and start again",
+            ));
         }
         // A signal that arrives just before the sleep waits this long.
         std::thread::sleep(Duration::from_millis(50));

@@ -1,4 +1,5 @@
-//! A Unix socket that takes TPM commands one after the other: what go-tpm opens as a TPM.
+//! A Unix socket that takes TPM commands one after the other, which is what go-tpm opens as a TPM, and one for control
+//! beside it, as libtss2's swtpm TCTI and `swtpm_ioctl --unix` look for it.
 
 use std::fs;
 use std::io;
@@ -7,30 +8,46 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::server::{Server, serve_commands};
+use super::server::{Server, serve_commands, serve_control};
 use crate::EmulatorError;
 use crate::device::SharedDevice;
 
-/// The socket; removed when dropped.
+/// Both sockets.
 pub(crate) struct UnixTransport {
-    path: PathBuf,
-    _server: Server<UnixStream>,
+    _data: Socket,
+    _control: Socket,
 }
 
 impl UnixTransport {
     pub(crate) fn start(path: &Path, device: &Arc<SharedDevice>) -> Result<Self, EmulatorError> {
+        let mut control = path.as_os_str().to_os_string();
+        control.push(".ctrl");
+        let (for_data, for_control) = (Arc::clone(device), Arc::clone(device));
+        Ok(Self {
+            _data: Socket::start(path, move |connection| serve_commands(connection, &for_data))?,
+            _control: Socket::start(Path::new(&control), move |connection| serve_control(connection, &for_control))?,
+        })
+    }
+}
+
+/// A socket; removed when dropped.
+struct Socket {
+    path: PathBuf,
+    _server: Server<UnixStream>,
+}
+
+impl Socket {
+    fn start(path: &Path, serve: impl Fn(UnixStream) + Send + Sync + 'static) -> Result<Self, EmulatorError> {
         let start = || {
             remove_stale(path)?;
             let listener = UnixListener::bind(path)?;
-            let device = Arc::clone(device);
-            let server = Server::start(listener, move |connection| serve_commands(connection, &device))?;
-            Ok(Self { path: path.to_path_buf(), _server: server })
+            Ok(Self { path: path.to_path_buf(), _server: Server::start(listener, serve)? })
         };
         start().map_err(|source| EmulatorError::Transport { place: path.display().to_string(), source })
     }
 }
 
-impl Drop for UnixTransport {
+impl Drop for Socket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }

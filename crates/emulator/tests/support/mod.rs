@@ -121,18 +121,20 @@ pub(crate) struct Use<'a> {
     pub(crate) auth: Option<Vec<u8>>,
     pub(crate) attributes: u8,
     pub(crate) flip: bool,
+    /// Sends no HMAC at all.
+    pub(crate) empty: bool,
 }
 
 pub(crate) fn password(value: &[u8]) -> Use<'static> {
-    Use { session: None, auth: Some(value.to_vec()), attributes: 0, flip: false }
+    Use { session: None, auth: Some(value.to_vec()), attributes: 0, flip: false, empty: false }
 }
 
 pub(crate) fn with<'a>(session: &'a mut Session, auth: &[u8], attributes: u8) -> Use<'a> {
-    Use { session: Some(session), auth: Some(auth.to_vec()), attributes, flip: false }
+    Use { session: Some(session), auth: Some(auth.to_vec()), attributes, flip: false, empty: false }
 }
 
 pub(crate) fn beside(session: &mut Session, attributes: u8) -> Use<'_> {
-    Use { session: Some(session), auth: None, attributes, flip: false }
+    Use { session: Some(session), auth: None, attributes, flip: false, empty: false }
 }
 
 pub(crate) fn sized(bytes: &[u8]) -> Vec<u8> {
@@ -157,9 +159,42 @@ pub(crate) fn message(tag: u16, code: u32, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Where commands are executed.
+pub(crate) trait Executes {
+    fn execute(&self, command: &[u8]) -> Vec<u8>;
+}
+
+impl Executes for NitroTpm {
+    fn execute(&self, command: &[u8]) -> Vec<u8> {
+        Self::execute(self, command)
+    }
+}
+
+/// A connection of one client.
+pub(crate) struct Connected<S>(std::cell::RefCell<S>);
+
+impl<S: std::io::Read + std::io::Write> Connected<S> {
+    pub(crate) const fn to(stream: S) -> Self {
+        Self(std::cell::RefCell::new(stream))
+    }
+}
+
+impl<S: std::io::Read + std::io::Write> Executes for Connected<S> {
+    fn execute(&self, command: &[u8]) -> Vec<u8> {
+        let mut stream = self.0.borrow_mut();
+        stream.write_all(command).unwrap();
+        let mut answer = vec![0; 10];
+        stream.read_exact(&mut answer).unwrap();
+        let mut rest = vec![0; u32_at(&answer, 2) as usize - 10];
+        stream.read_exact(&mut rest).unwrap();
+        answer.extend(rest);
+        answer
+    }
+}
+
 /// The client.
 pub(crate) struct Client<'t> {
-    pub(crate) tpm: &'t NitroTpm,
+    pub(crate) tpm: &'t dyn Executes,
 }
 
 impl Client<'_> {
@@ -226,7 +261,7 @@ impl Client<'_> {
                     if sent.flip {
                         mac[0] ^= 1;
                     }
-                    if session.policy && session.key.is_empty() {
+                    if sent.empty || (session.policy && session.key.is_empty()) {
                         mac.clear();
                     }
                     area.extend(session.handle.to_be_bytes());
@@ -272,7 +307,8 @@ impl Client<'_> {
             signed.extend(nonce);
             signed.push(attributes);
             let mut expected = session.hash.hmac(&hmac_key(session, sent.auth.as_deref()), &signed);
-            if session.policy && session.key.is_empty() {
+            let keyless = hmac_key(session, sent.auth.as_deref()).is_empty();
+            if (sent.empty && keyless) || (session.policy && session.key.is_empty()) {
                 expected.clear();
             }
             assert_eq!(mac, expected, "the response's HMAC");
@@ -515,4 +551,63 @@ pub(crate) fn response(contents: &[u8]) -> Result<Vec<u8>, String> {
 
 pub(crate) fn sha384(bytes: &[u8]) -> Vec<u8> {
     Sha384::digest(bytes).to_vec()
+}
+
+/// A command authorized by password, as bytes.
+pub(crate) fn by_password(code: u32, handles: &[u32], auth: &[u8], parameters: &[u8]) -> Vec<u8> {
+    let mut body: Vec<u8> = handles.iter().flat_map(|handle| handle.to_be_bytes()).collect();
+    body.extend((9 + auth.len() as u32).to_be_bytes());
+    body.extend(PASSWORD.to_be_bytes());
+    body.extend([0, 0, 0]);
+    body.extend(sized(auth));
+    body.extend(parameters);
+    message(0x8002, code, &body)
+}
+
+/// How many handles of a kind there are (0x01 indices, 0x02 sessions, 0x80 objects, 0x81 persistent ones).
+pub(crate) fn handles(client: &Client<'_>, kind: u32) -> u32 {
+    let parameters: Vec<u8> = [1, kind << 24, 254].iter().flat_map(|field| field.to_be_bytes()).collect();
+    u32_at(&client.call(0x17a, &[], &[], vec![], &parameters).unwrap(), 5)
+}
+
+/// The processes that `parent` started.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let after_name = stat.rsplit(") ").next().unwrap_or_default();
+        if after_name.split(' ').nth(1) == Some(parent.to_string().as_str()) {
+            found.extend(entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+    }
+    found
+}
+
+/// `nitrotpm-emulator run`. Killed at the latest when dropped: it does not outlive a test that fails.
+pub(crate) struct Program(pub(crate) std::process::Child);
+
+impl Program {
+    /// Starts it and gives what its ready line says.
+    pub(crate) fn start(state: &std::path::Path, arguments: &[&std::ffi::OsStr]) -> (Self, serde_json::Value) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"));
+        command.args(["run", "--state"]).arg(state).args(arguments);
+        Self::spawn(command, state)
+    }
+
+    pub(crate) fn spawn(mut command: std::process::Command, state: &std::path::Path) -> (Self, serde_json::Value) {
+        use std::io::{BufRead, BufReader};
+        let mut program = Self(command.stdout(std::process::Stdio::piped()).spawn().unwrap());
+        let mut line = String::new();
+        BufReader::new(program.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let log = std::fs::read_to_string(state.join("swtpm.log")).unwrap_or_default();
+        assert!(!line.is_empty(), "the program did not start; swtpm says: {log}");
+        (program, serde_json::from_str(&line).unwrap())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -8,7 +8,7 @@ use nitrotpm_pcr::PcrIndex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{CelContent, CelLog, CelRecord, CelRegister};
+use super::{CelContent, CelLog, CelRecord, CelRegister, event_type_by_name};
 use crate::{AlgorithmId, EventType, LogError};
 
 /// What begins a record in a sequence of RFC 7464.
@@ -37,6 +37,12 @@ struct Systemd {
     string: String,
     #[serde(rename = "eventType")]
     kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Management {
+    #[serde(rename = "type")]
+    kind: serde_json::Value,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +119,10 @@ fn read_record(text: &[u8], record: usize, offset: usize) -> Result<CelRecord, L
             let Systemd { string, kind } = serde_json::from_str(value).map_err(malformed)?;
             CelContent::Systemd { string, kind }
         }
+        "cel" => {
+            let kind = serde_json::from_str(value).ok().and_then(|content: Management| management_kind(&content.kind));
+            CelContent::Management { kind, value: value.into() }
+        }
         "pcclient_std" => {
             let PcClient { event_type, event_data } = serde_json::from_str(value).map_err(malformed)?;
             let event_type = event_type_of(&event_type).ok_or_else(|| refuse("has an event type that is not known"))?;
@@ -136,8 +146,18 @@ fn event_type_of(value: &serde_json::Value) -> Option<EventType> {
     if let Some(code) = value.as_u64() {
         return u32::try_from(code).ok().map(EventType);
     }
-    let name = value.as_str()?;
-    EventType::NAMED.iter().copied().find(|event_type| event_type.name() == Some(name))
+    event_type_by_name(value.as_str()?)
+}
+
+/// The type of a management record by number or by name (CEL 1.1, section 4.4).
+fn management_kind(value: &serde_json::Value) -> Option<u64> {
+    match value.as_str() {
+        Some("cel_version") => Some(1),
+        Some("firmware_end") => Some(2),
+        Some("cel_timestamp") => Some(80),
+        Some("state_trans") => Some(81),
+        _ => value.as_u64(),
+    }
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

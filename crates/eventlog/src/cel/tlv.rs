@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use nitrotpm_pcr::PcrIndex;
 
-use super::{CelContent, CelLog, CelRecord, CelRegister};
+use super::{CelContent, CelLog, CelRecord, CelRegister, IMA_TEMPLATE, MANAGEMENT, PC_CLIENT, SYSTEMD};
 use crate::reader::Reader;
 use crate::{AlgorithmId, EventType, LogError};
 
@@ -12,10 +12,6 @@ const SEQUENCE: u8 = 0;
 const PCR: u8 = 1;
 const NV_INDEX: u8 = 2;
 const DIGESTS: u8 = 3;
-const MANAGEMENT: u8 = 4;
-const PC_CLIENT: u8 = 5;
-const IMA_TEMPLATE: u8 = 7;
-const SYSTEMD: u8 = 9;
 /// Google's type for the register of a confidential machine.
 const CONFIDENTIAL_COMPUTING: u8 = 108;
 
@@ -117,8 +113,13 @@ fn read_pair<'a>(field: &Field<'a>) -> Result<(&'a [u8], &'a [u8]), Option<LogEr
 
 /// `None` for content of another shape than its type prescribes.
 fn read_content(field: &Field<'_>) -> Result<CelContent, Option<LogError>> {
-    Ok(match field.kind {
-        MANAGEMENT => CelContent::Management(field.value.to_vec()),
+    Ok(match field.kind.into() {
+        // One nested field, whose type is that of the management record.
+        MANAGEMENT => {
+            let mut reader = Reader::new(field.value, field.value_offset, "a management record");
+            let kind = read(&mut reader).ok().filter(|_| reader.is_empty()).map(|inner| inner.kind.into());
+            CelContent::Management { kind, value: field.value.to_vec() }
+        }
         PC_CLIENT => {
             let (event_type, data) = read_pair(field)?;
             let event_type = number(event_type).and_then(|code| u32::try_from(code).ok()).ok_or(None)?;
@@ -132,6 +133,6 @@ fn read_content(field: &Field<'_>) -> Result<CelContent, Option<LogError>> {
             let text = core::str::from_utf8(field.value).map_err(|_| None)?;
             CelContent::Systemd { string: text.trim_end_matches('\0').into(), kind: None }
         }
-        content_type => CelContent::Tlv { content_type, value: field.value.to_vec() },
+        _ => CelContent::Tlv { content_type: field.kind, value: field.value.to_vec() },
     })
 }

@@ -3,6 +3,7 @@
 //! Decoding is for people and for claims: it shows what the log's writer put there. Only
 //! [`ConfirmedLog`](crate::ConfirmedLog) says what of it is proven.
 
+mod details;
 mod device_path;
 mod firmware;
 mod gpt;
@@ -16,6 +17,7 @@ mod variable;
 mod windows;
 mod x509_subject;
 
+pub use details::Detail;
 pub use device_path::{DevicePath, DevicePathNode};
 pub use firmware::{FirmwareBlob, HandoffTables, HcrtmComponent, Locator, PlatformId};
 pub use gpt::{Gpt, GptPartition, GptPartitions};
@@ -23,6 +25,7 @@ pub use image::ImageLoad;
 pub use load_option::LoadOption;
 pub use signature_list::{SignatureEntry, SignatureLists, SignatureType};
 pub use spdm::DeviceSecurityEvent;
+pub use summary::Summary;
 pub use tagged::{EventTag, TaggedEvent};
 pub(crate) use variable::{GLOBAL_VARIABLE, IMAGE_SECURITY_DATABASE, SHIM_LOCK};
 pub use variable::{UefiVariable, VariableContents};
@@ -209,8 +212,9 @@ fn is_readable(data: &[u8]) -> bool {
 
 /// Text, where the data reads as text: UTF-16 with a terminating NUL, or printable UTF-8 with or without one.
 pub(crate) fn decode_text(data: &[u8]) -> Option<Text<'_>> {
-    if let Some(text) = as_utf16(data) {
-        return Some(Text::utf16(text));
+    // A small number reads as UTF-16, too: as a control character.
+    if let Some(text) = as_utf16(data).map(Text::utf16) {
+        return text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r')).then_some(text);
     }
     let text = without_nul(data);
     let readable = !text.is_empty()

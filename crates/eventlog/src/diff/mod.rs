@@ -137,10 +137,21 @@ impl<'a> EventLog<'a> {
     /// # Errors
     /// [`LogError::NoCommonBank`], and [`LogError::WrongFormat`] where one log is of PCRs and the other of RTMRs.
     pub fn diff(&self, other: &EventLog<'a>) -> Result<LogDiff<'a>, LogError> {
+        let bank = self.known_banks().filter(|bank| other.has_bank(*bank)).max().ok_or(LogError::NoCommonBank)?;
+        self.diff_in(other, bank)
+    }
+
+    /// [`EventLog::diff`] by the digests of one bank: the one whose values are signed.
+    ///
+    /// # Errors
+    /// [`LogError::NoCommonBank`] where one of the logs does not have it, else as [`EventLog::diff`].
+    pub fn diff_in(&self, other: &EventLog<'a>, bank: Bank) -> Result<LogDiff<'a>, LogError> {
         if (self.format() == crate::Format::Ccel) != (other.format() == crate::Format::Ccel) {
             return Err(LogError::WrongFormat { found: other.format() });
         }
-        let bank = self.known_banks().filter(|bank| other.has_bank(*bank)).max().ok_or(LogError::NoCommonBank)?;
+        if !self.has_bank(bank) || !other.has_bank(bank) {
+            return Err(LogError::NoCommonBank);
+        }
         let mut differences = Vec::new();
         for pcr in PcrIndex::all() {
             let (before, after) = (items(self, pcr), items(other, pcr));

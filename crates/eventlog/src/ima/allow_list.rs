@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::list::decode_hex;
 use super::{ConfirmedIma, ImaEntry};
 
 /// Files by exact path, each with the digests that it may have.
@@ -13,7 +14,7 @@ use super::{ConfirmedIma, ImaEntry};
 /// assert!(list.allows(b"/usr/bin/true", &[0x5A; 32]));
 /// assert!(!list.allows(b"/usr/bin/true ", &[0x5A; 32]));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
     /// Sorted, each pair once: a look-up is a binary search.
     pairs: Vec<(Vec<u8>, Vec<u8>)>,
@@ -29,7 +30,68 @@ impl<P: AsRef<[u8]>, D: AsRef<[u8]>> FromIterator<(P, D)> for AllowList {
     }
 }
 
+/// Why a text is not an allow-list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} of the IMA allow-list {problem}")]
+#[non_exhaustive]
+pub struct AllowListError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
 impl AllowList {
+    /// The longest text that is read, in bytes: far above a hundred thousand files with long names.
+    pub const MAX_LEN: usize = 256 << 20;
+
+    /// Reads the text that `sha256sum` and its like print: a digest in hexadecimal, two spaces (or a space and a star),
+    /// the path as IMA has it. Empty lines and those that begin with `#` are left out. A line that begins with a
+    /// backslash has `\\`, `\n` and `\r` in its path, as coreutils writes such names.
+    ///
+    /// Digests may be of 20, 32, 48 or 64 bytes; one file may stand several times, with each digest that it may have.
+    ///
+    /// # Errors
+    /// [`AllowListError`] for the first line that is not of this form, and for a text without any.
+    pub fn parse(text: &[u8]) -> Result<Self, AllowListError> {
+        if text.len() > Self::MAX_LEN {
+            return Err(AllowListError { line: 1, problem: "is of a text of more than 256 MiB; split it" });
+        }
+        let mut pairs = Vec::new();
+        for (line, number) in text.split(|byte| *byte == b'\n').zip(1..) {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let refuse = |problem| AllowListError { line: number, problem };
+            let (escaped, line) = line.strip_prefix(b"\\").map_or((false, line), |rest| (true, rest));
+            let space = line.iter().position(|byte| *byte == b' ');
+            let (digest, path) = space
+                .and_then(|space| line.split_at_checked(space))
+                .ok_or_else(|| refuse("is not a digest, two spaces and a path"))?;
+            let digest = decode_hex(digest)
+                .filter(|digest| matches!(digest.len(), 20 | 32 | 48 | 64))
+                .ok_or_else(|| refuse("does not begin with a digest in hexadecimal, of 20, 32, 48 or 64 bytes"))?;
+            let path = path
+                .strip_prefix(b"  ")
+                .or_else(|| path.strip_prefix(b" *"))
+                .filter(|path| !path.is_empty())
+                .ok_or_else(|| refuse("is not a digest, two spaces and a path"))?;
+            let path = if escaped { unescape(path) } else { Some(path.to_vec()) };
+            let path = path.ok_or_else(|| refuse("has a backslash in its path that is neither \\\\, \\n nor \\r"))?;
+            pairs.push((path, digest));
+        }
+        if pairs.is_empty() {
+            return Err(AllowListError {
+                line: 1,
+                problem: "is the end of a list that names no file: it would allow none",
+            });
+        }
+        pairs.sort_unstable();
+        pairs.dedup();
+        Ok(Self { pairs })
+    }
+
     /// Whether a file may have this digest.
     #[must_use]
     pub fn allows(&self, path: &[u8], digest: &[u8]) -> bool {
@@ -89,6 +151,24 @@ impl AllowList {
             (false, false) => Some(FindingKind::NotListed),
         }
     }
+}
+
+/// A path as coreutils escapes it.
+fn unescape(path: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = path.iter();
+    let mut plain = Vec::new();
+    while let Some(byte) = bytes.next() {
+        plain.push(match byte {
+            b'\\' => match bytes.next()? {
+                b'\\' => b'\\',
+                b'n' => b'\n',
+                b'r' => b'\r',
+                _ => return None,
+            },
+            byte => *byte,
+        });
+    }
+    Some(plain)
 }
 
 fn is_boot_aggregate(entry: &ImaEntry<'_>) -> bool {

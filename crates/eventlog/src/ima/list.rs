@@ -186,7 +186,7 @@ fn template_data(template: &[u8], digest: &[u8], rest: &[u8]) -> Option<Vec<u8>>
     Some(data)
 }
 
-fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn decode_hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, odd) = text.as_chunks::<2>();
     if !odd.is_empty() {

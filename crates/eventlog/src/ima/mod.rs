@@ -9,7 +9,7 @@ mod confirm;
 mod entry;
 mod list;
 
-pub use allow_list::{AllowList, Appraisal, Finding, FindingKind};
+pub use allow_list::{AllowList, AllowListError, Appraisal, Finding, FindingKind};
 pub use confirm::{BankRule, BootAggregate, ConfirmedIma};
 pub use entry::{FileDigest, ImaEntry};
 pub use list::ImaList;

@@ -497,13 +497,13 @@ fn every_kind_has_one_line_for_a_person() {
         (EventType::SEPARATOR, b"WBCL", "separator WBCL"),
         (EventType::EFI_ACTION, b"a\x1b", "a\\u{1b}"),
         (EventType::EFI_VARIABLE_BOOT2, &order, "BootOrder = 0001 0000"),
-        (EventType::EFI_GPT_EVENT, &gpt(), "disk 00112233-4455-6677-8899-aabbccddeeff, 1 partitions, ESP"),
+        (EventType::EFI_GPT_EVENT, &gpt(), "disk 00112233-4455-6677-8899-aabbccddeeff, 1 partition, ESP"),
         (EventType::IPL, b"grub_cmd: x\0", "grub_cmd: x"),
         (EventType::EFI_BOOT_SERVICES_APPLICATION, &[0; 32], "image of 0 bytes, from memory"),
         (EventType::EVENT_TAG, &tag, "Linux initrd"),
         (EventType::EVENT_TAG, &windows, "2 Windows events, BOOTCOUNTER first"),
         (EventType::NO_ACTION, b"StartupLocality\0\x03", "startup locality 3"),
-        (EventType::TABLE_OF_DEVICES, &[1, 2], "2 bytes"),
+        (EventType::TABLE_OF_DEVICES, &[1, 2], "2 bytes, 0102"),
     ] {
         assert_eq!(with(event_type, data, |decoded, _| decoded.unwrap().to_string()), line);
     }

@@ -309,3 +309,52 @@ fn l4_lines_that_are_no_entries_are_refused() {
     long_name[24..28].copy_from_slice(&256_u32.to_le_bytes());
     assert_eq!(ImaList::parse_binary(&long_name).unwrap_err().code(), "event_log.malformed");
 }
+
+#[test]
+fn an_allow_list_is_what_sha256sum_prints() {
+    let digest = "5a".repeat(32);
+    let text = format!(
+        "# of image web-41\n\n{digest}  /usr/bin/true\n{digest} */usr/bin/a b\r\n\\{digest}  /tmp/a\\\\b\\nc\n{}  /usr/bin/true\n",
+        "A5".repeat(48)
+    );
+    let list = AllowList::parse(text.as_bytes()).unwrap();
+    assert_eq!(list.len(), 4);
+    for path in ["/usr/bin/true", "/usr/bin/a b", "/tmp/a\\b\nc"] {
+        assert!(list.allows(path.as_bytes(), &[0x5A; 32]), "{path}");
+    }
+    assert!(list.allows(b"/usr/bin/true", &[0xA5; 48]));
+    let same: AllowList = [
+        (b"/usr/bin/true".as_slice(), [0x5A; 32].as_slice()),
+        (b"/usr/bin/a b", &[0x5A; 32]),
+        (b"/tmp/a\\b\nc", &[0x5A; 32]),
+        (b"/usr/bin/true", &[0xA5; 48]),
+    ]
+    .into_iter()
+    .collect();
+    assert_eq!(list, same);
+}
+
+#[test]
+fn a_text_that_is_no_allow_list_is_refused_with_its_line() {
+    let digest = "5a".repeat(32);
+    let good = format!("{digest}  /usr/bin/true\n");
+    for (line, problem) in [
+        ("/usr/bin/true".to_string(), "two spaces"),
+        (digest.clone(), "two spaces"),
+        (format!("{digest}  "), "two spaces"),
+        (format!("{digest} /usr/bin/true"), "two spaces"),
+        (format!("{digest}\t/usr/bin/true"), "two spaces"),
+        (format!("sha256:{digest}  /usr/bin/true"), "hexadecimal"),
+        (format!("{}  /usr/bin/true", &digest[1..]), "hexadecimal"),
+        (format!("{}  /usr/bin/true", &digest[2..]), "hexadecimal"),
+        (format!("\\{digest}  /tmp/a\\tb"), "backslash"),
+        (format!("\\{digest}  /tmp/a\\"), "backslash"),
+    ] {
+        let error = AllowList::parse(format!("{good}{line}\n").as_bytes()).unwrap_err();
+        assert_eq!(error.line, 2, "{line}");
+        assert!(error.to_string().contains(problem), "{line}: {error}");
+    }
+    for empty in ["", "\n\n", "# nothing\n"] {
+        assert!(AllowList::parse(empty.as_bytes()).unwrap_err().to_string().contains("no file"));
+    }
+}

@@ -2,8 +2,10 @@
 
 extern crate std;
 
+mod batch;
 mod ccel;
 mod cel;
+mod cel_cbor;
 mod claims;
 mod decoding;
 mod diffing;
@@ -14,6 +16,7 @@ mod payload;
 mod properties;
 mod replaying;
 mod secure_boot;
+mod showing;
 
 use alloc::vec::Vec;
 

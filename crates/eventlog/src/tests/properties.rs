@@ -48,7 +48,7 @@ fn sha1_log() -> impl Strategy<Value = LogBuilder> {
     })
 }
 
-fn any_log() -> impl Strategy<Value = LogBuilder> {
+pub(super) fn any_log() -> impl Strategy<Value = LogBuilder> {
     prop_oneof![agile_log(), sha1_log()]
 }
 
@@ -144,6 +144,7 @@ fn use_everything(bytes: &[u8]) {
     for event in log.events() {
         event.digests().for_each(|(_, digest)| assert!(!digest.is_empty()));
         let _ = alloc::format!("{event:?} {:?}", event.payload_check());
+        assert!(!event.summary().to_string().chars().any(crate::text::is_hidden));
         if let Ok(decoded) = event.decode() {
             use_decoded(decoded);
         }
@@ -166,6 +167,12 @@ fn use_everything(bytes: &[u8]) {
 fn use_decoded(decoded: Decoded<'_>) {
     let summary = decoded.to_string();
     assert!(!summary.chars().any(crate::text::is_hidden), "{summary:?}");
+    let details = decoded.details(&mut |detail| {
+        let shown = alloc::format!("{} {}", detail.name, detail.value);
+        assert!(!shown.chars().any(crate::text::is_hidden), "{shown:?}");
+        Ok(())
+    });
+    assert!(details.is_ok());
     let shown = match decoded {
         Decoded::Variable(variable) => {
             let entry = variable.authority_entry().and_then(|entry| entry.certificate_subject());

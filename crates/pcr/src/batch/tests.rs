@@ -180,26 +180,3 @@ fn a_second_batch_of_the_same_size_allocates_nothing() {
     assert_eq!(memory[0], memory[1]);
     assert_eq!(memory[1], memory[2]);
 }
-
-#[cfg(feature = "rayon")]
-#[test]
-fn threads_give_the_same_in_the_same_order() {
-    let bank = HashAlgorithm::Sha256;
-    let logs: Vec<_> = (0..40).map(|seed| log(seed, 20 + usize::from(seed), bank)).collect();
-    let at_once = core::num::NonZeroUsize::new(7).unwrap();
-    let pcr8 = PcrIndex::new(8).unwrap();
-    let values = replay_parallel(
-        &logs,
-        at_once,
-        &Backends::detect(),
-        |batch, log| add(batch, bank, log, reset_value).unwrap(),
-        |batch, _, id| batch.register(id, bank, pcr8).unwrap().0,
-    );
-    for (log, value) in logs.iter().zip(values) {
-        let mut chain = Chain::new(bank, pcr8);
-        for (_, digest) in log.iter().filter(|(index, _)| *index == pcr8) {
-            chain.extend(&Digest::new(bank, digest).unwrap()).unwrap();
-        }
-        assert_eq!(value, chain.value());
-    }
-}

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use nitrotpm_eventlog::{Change, Difference, EventLog, LogError, ParseOptions};
+use nitrotpm_eventlog_html::DiffPage;
 use serde::Serialize;
 
-use crate::args::Format;
+use crate::args::ShowFormat;
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, read};
-use crate::text::{BAD, DIM, GOOD, Styled, print, print_json};
+use crate::text::{BAD, DIM, GOOD, Styled, print, print_by, print_json};
 
 /// `nitrotpm.eventlog-diff/1`.
 #[derive(Serialize)]
@@ -47,7 +48,7 @@ impl Entry {
     }
 }
 
-pub(super) fn run(a: &Path, b: &Path, format: Format) -> Result<Exit, Failure> {
+pub(super) fn run(a: &Path, b: &Path, format: ShowFormat) -> Result<Exit, Failure> {
     let invalid = |path: &Path, error: LogError| Failure::invalid(error.code(), format!("{}: {error}", Shown(path)));
     let (first, second) = (read(a)?, read(b)?);
     let options = ParseOptions::default();
@@ -60,11 +61,15 @@ pub(super) fn run(a: &Path, b: &Path, format: Format) -> Result<Exit, Failure> {
         differences: diff.differences().iter().map(Entry::new).collect(),
     };
     match format {
-        Format::Json => print_json(&report)?,
-        Format::Text if report.differences.is_empty() => {
+        ShowFormat::Json => print_json(&report)?,
+        ShowFormat::Html => {
+            let (first, second) = (Shown(a).to_string(), Shown(b).to_string());
+            print_by(|out| DiffPage::new(&first, &second, &diff).write(out))?;
+        }
+        ShowFormat::Text if report.differences.is_empty() => {
             print(&format!("{}\n", Styled(GOOD, "the same measurements")))?;
         }
-        Format::Text => {
+        ShowFormat::Text => {
             for entry in &report.differences {
                 print(&format!(
                     "{}  {}  {}\n",

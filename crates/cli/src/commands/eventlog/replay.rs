@@ -1,126 +1,44 @@
 //! `nitrotpm eventlog replay`.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+mod bulk;
+mod paths;
+mod report;
 
-use nitrotpm_eventlog::{EventLog, LogError, ParseOptions};
-use nitrotpm_pcr::PcrValues;
-use serde::Serialize;
+use std::path::Path;
 
-use crate::args::Format;
+use nitrotpm_eventlog::{LogBatch, ParseOptions};
+
+use crate::args::{Format, ReplayArgs};
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, pcrs, read};
-use crate::text::{BAD, DIM, GOOD, HEAD, Styled, complain, print};
+use crate::input::{pcrs, read};
+use crate::text::print;
 
-/// `nitrotpm.replay/1`.
-#[derive(Serialize)]
-struct Report {
-    schema: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    pcrs: PcrValues,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reasons: Option<Vec<Reason>>,
-}
+use self::report::{Report, Style};
 
-#[derive(Serialize)]
-struct Reason {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pcr: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bank: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<String>,
-}
-
-pub(super) fn run(files: &[PathBuf], expected: Option<&Path>, format: Format) -> Result<Exit, Failure> {
-    let expected = expected.map(pcrs).transpose()?;
-    let several = files.len() > 1;
-    let mut exit = Exit::Done;
-    let mut documents = Vec::new();
-    for path in files {
-        match replay(path, expected.as_ref(), several) {
-            Ok(report) => {
-                if report.verdict == Some("refused") {
-                    exit = exit.max(Exit::Refused);
-                }
-                match format {
-                    Format::Json => documents.push(serde_json::to_string(&report).unwrap_or_default()),
-                    Format::Text => print(&text(&report))?,
-                }
+pub(super) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
+    let expected = args.pcrs.as_deref().map(pcrs).transpose()?;
+    let format = args.format.format;
+    // A folder or a list is many logs, whatever it holds; a file alone is answered by itself.
+    let bulk = args.files_from.is_some() || args.files.iter().any(|path| path != Path::new("-") && path.is_dir());
+    match args.files.as_slice() {
+        [file] if !bulk => {
+            let bytes = read(file)?;
+            let mut batch = LogBatch::new();
+            if args.check_payloads {
+                batch = batch.check_payloads();
             }
-            // With several files each gets its answer; one alone fails the run.
-            Err(failure) if several => {
-                exit = exit.max(failure.exit);
-                documents.push(serde_json::to_string(&failure.report()).unwrap_or_default());
-                complain(&format!("{} {}", Styled(BAD, "nitrotpm:"), failure.message));
+            let log = batch.push(&bytes, &ParseOptions::default()).map_err(|error| report::invalid(file, &error))?;
+            let replayed = batch.replay();
+            let log = replayed.log(log).ok_or_else(|| report::invalid(file, &nitrotpm_eventlog::LogError::Empty))?;
+            let report = Report::new(file, &log, expected.as_ref(), Style::Alone, format, args.check_payloads)?;
+            let mut text = String::new();
+            report.write(&mut text, Style::Alone, format);
+            if format == Format::Json {
+                text.push('\n');
             }
-            Err(failure) => return Err(failure),
+            print(&text)?;
+            Ok(report.exit())
         }
+        _ => bulk::run(args, expected.as_ref(), if bulk { Style::Line } else { Style::Several }),
     }
-    if format == Format::Json {
-        let joined = documents.join(",");
-        print(&if several { format!("[{joined}]\n") } else { format!("{joined}\n") })?;
-    }
-    Ok(exit)
-}
-
-fn replay(path: &Path, expected: Option<&PcrValues>, several: bool) -> Result<Report, Failure> {
-    let invalid = |error: LogError| Failure::invalid(error.code(), format!("{}: {error}", Shown(path)));
-    let bytes = read(path)?;
-    let replayed =
-        EventLog::parse(&bytes, &ParseOptions::default()).and_then(|log| log.replay_all()).map_err(invalid)?;
-    let reasons = match expected {
-        None => None,
-        Some(expected) => {
-            let requested = expected.iter().map(|(bank, pcr, _)| (bank, pcr));
-            Some(match replayed.confirm(expected, requested) {
-                Ok(_) => Vec::new(),
-                Err(LogError::Mismatch { mismatches }) => mismatches
-                    .iter()
-                    .map(|mismatch| Reason {
-                        code: "event_log.replay-mismatch",
-                        message: mismatch.to_string(),
-                        pcr: Some(mismatch.pcr.get()),
-                        bank: Some(mismatch.bank.name()),
-                        expected: Some(mismatch.expected.to_string()),
-                        found: Some(mismatch.replayed.to_string()),
-                    })
-                    .collect(),
-                Err(error) => return Err(invalid(error)),
-            })
-        }
-    };
-    Ok(Report {
-        schema: "nitrotpm.replay/1",
-        file: several.then(|| Shown(path).to_string()),
-        pcrs: replayed.values(),
-        verdict: reasons.as_ref().map(|reasons| if reasons.is_empty() { "affirmed" } else { "refused" }),
-        reasons,
-    })
-}
-
-fn text(report: &Report) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail, here and below.
-    if let Some(file) = &report.file {
-        let _ = writeln!(text, "{}", Styled(HEAD, file));
-    }
-    if let Some(verdict) = report.verdict {
-        let style = if verdict == "affirmed" { GOOD } else { BAD };
-        let _ = writeln!(text, "{}", Styled(style, verdict));
-    }
-    for reason in report.reasons.iter().flatten() {
-        let _ = writeln!(text, "  {}  {}", Styled(BAD, reason.code), reason.message);
-    }
-    for (bank, pcr, value) in report.pcrs.iter() {
-        let _ = writeln!(text, "{} {pcr:>2}  {value}", Styled(DIM, bank));
-    }
-    text
 }

@@ -22,6 +22,52 @@ pub struct EnrolmentRecord {
     enrolled_at: Option<Timestamp>,
 }
 
+/// Why a file is not an enrolment record, in a verifier's words: it was given one to trust, and goes no further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// Not JSON of the schema.
+    #[error("the enrolment record is not well-formed: {detail}")]
+    Malformed {
+        /// What is wrong and where.
+        detail: String,
+    },
+    /// The attestation key is not one.
+    #[error("the enrolment record's attestation key is not one: {detail}")]
+    Key {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The endorsement key is not one.
+    #[error("the enrolment record's endorsement key is not one: {detail}")]
+    EndorsementKey {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The attestation key has no TPM attributes, so nothing can have been activated for it.
+    #[error(
+        "the enrolment record's attestation key carries no TPM attributes; it must be a TPM2B_PUBLIC or TPMT_PUBLIC"
+    )]
+    KeyWithoutAttributes,
+}
+
+impl RecordError {
+    /// Every code that [`Self::code`] can return.
+    pub const CODES: &'static [&'static str] =
+        &["enrolment.endorsement-key", "enrolment.key", "enrolment.key-without-attributes", "enrolment.malformed"];
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "enrolment.malformed",
+            Self::Key { .. } => "enrolment.key",
+            Self::EndorsementKey { .. } => "enrolment.endorsement-key",
+            Self::KeyWithoutAttributes => "enrolment.key-without-attributes",
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecordJson {
@@ -42,8 +88,11 @@ impl Document for RecordJson {
 }
 
 impl EnrolmentRecord {
-    /// The record of an answered challenge.
-    pub(crate) fn new(
+    /// The record of an answered challenge: for the code that has seen the answer.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Time`].
+    pub fn new(
         endorsement_key: EndorsementKey,
         attestation_key: CandidateKey,
         instance_id: Option<InstanceId>,
@@ -81,15 +130,19 @@ impl EnrolmentRecord {
     /// as trustworthy as whoever can write to it.
     ///
     /// # Errors
-    /// [`EnrolmentError`]: malformed, or keys that are not fit.
-    pub fn from_json(text: &str) -> Result<Self, EnrolmentError> {
-        let json = RecordJson::read(text)?;
-        Ok(Self {
-            endorsement_key: EndorsementKey::parse(&json.ek_public)?,
-            attestation_key: CandidateKey::parse(&json.ak_public)?,
-            instance_id: json.instance_id.map(|text| text.parse()).transpose()?,
-            enrolled_at: json.enrolled_at.map(|text| text.parse().map_err(|_| EnrolmentError::Time)).transpose()?,
-        })
+    /// [`RecordError`]: malformed, or keys that are not fit.
+    pub fn from_json(text: &str) -> Result<Self, RecordError> {
+        let malformed = |error: EnrolmentError| RecordError::Malformed { detail: error.to_string() };
+        let json = RecordJson::read(text).map_err(malformed)?;
+        let instance_id = json.instance_id.map(|text| text.parse()).transpose().map_err(malformed)?;
+        let enrolled_at = json.enrolled_at.map(|text| text.parse().map_err(|_| EnrolmentError::Time)).transpose();
+        let endorsement_key = EndorsementKey::parse(&json.ek_public)
+            .map_err(|error| RecordError::EndorsementKey { detail: error.to_string() })?;
+        let attestation_key = CandidateKey::parse(&json.ak_public).map_err(|error| match error {
+            EnrolmentError::NoAttributes => RecordError::KeyWithoutAttributes,
+            other => RecordError::Key { detail: other.to_string() },
+        })?;
+        Ok(Self { endorsement_key, attestation_key, instance_id, enrolled_at: enrolled_at.map_err(malformed)? })
     }
 
     /// Writes the record.

@@ -10,13 +10,16 @@ use zeroize::Zeroizing;
 use crate::EnrolmentError;
 
 /// A JSON document with a schema of its own. Unknown and repeated fields are errors.
-pub(crate) trait Document: Serialize + DeserializeOwned {
+pub trait Document: Serialize + DeserializeOwned {
     /// What a person calls it.
     const DOCUMENT: &'static str;
     /// The value of its field `schema`.
     const SCHEMA: &'static str;
 
     /// Reads it.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Json`], [`EnrolmentError::Schema`].
     fn read(text: &str) -> Result<Self, EnrolmentError> {
         /// All that is looked at first, so that a wrong file is told by its name.
         #[derive(Deserialize)]
@@ -29,13 +32,17 @@ pub(crate) trait Document: Serialize + DeserializeOwned {
         }
         let Schema { schema } = serde_json::from_str(text).map_err(|error| malformed(describe(&error)))?;
         if schema != Self::SCHEMA {
-            let found = schema.chars().take(64).collect();
+            // It goes to a terminal.
+            let found = schema.chars().take(64).flat_map(char::escape_debug).collect();
             return Err(EnrolmentError::Schema { document: Self::DOCUMENT, expected: Self::SCHEMA, found });
         }
         serde_json::from_str(text).map_err(|error| malformed(describe(&error)))
     }
 
     /// Writes it, in one line without a newline.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Json`] where it cannot be written.
     fn write(&self) -> Result<Zeroizing<String>, EnrolmentError> {
         serde_json::to_string(self)
             .map(Zeroizing::new)
@@ -58,28 +65,44 @@ fn describe(error: &serde_json::Error) -> String {
 }
 
 /// Bytes as base64 with padding.
-pub(crate) mod base64_bytes {
+pub mod base64_bytes {
     use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&Zeroizing::new(STANDARD.encode(bytes)))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The deserializer's; text that is something else.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
         STANDARD.decode(text.as_bytes()).map_err(|_| D::Error::custom("not base64"))
     }
 }
 
 /// Bytes as hexadecimal.
-pub(crate) mod hex_bytes {
+pub mod hex_bytes {
     use super::*;
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    /// Writes them.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(bytes))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The deserializer's; text that is something else.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         hex::decode(String::deserialize(deserializer)?).map_err(|_| D::Error::custom("not hexadecimal"))
     }
 }

@@ -1,12 +1,12 @@
 //! The key that makes a TPM the one it is.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nitrotpm_digest_lanes::HashAlgorithm;
 use nitrotpm_signature::{Curve, PublicKey};
 use nitrotpm_tpm_wire::{AlgorithmId, EccCurve, ObjectAttributes, Public, PublicParameters, Structure, Symmetric};
-use ring::rand::SecureRandom;
 
-use crate::protect::Protector;
-use crate::{Credential, EndorsementTemplate, EnrolmentError};
+use crate::{EndorsementTemplate, EnrolmentError};
 
 /// An endorsement key: a decryption key that never left its TPM.
 ///
@@ -22,11 +22,25 @@ pub struct EndorsementKey {
 
 impl EndorsementKey {
     /// Reads a key as PEM, DER `SubjectPublicKeyInfo`, `TPM2B_PUBLIC` or `TPMT_PUBLIC`: all that the EC2 API, tpm2-tools
-    /// and openssl write. The form is told by its first bytes and its length, never by trying.
+    /// and openssl write; the last three also as base64, which is how the EC2 API answers. The form is told by its first
+    /// bytes and its length, never by trying.
     ///
     /// # Errors
     /// [`EnrolmentError`] for another form, or for a key that is no endorsement key.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnrolmentError> {
+        // 0x30 and 0x00 or 0x01 in base64; as a size these letters would be of an area of 16 KiB.
+        if let [b'M' | b'A', ..] = bytes {
+            let text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            return Self::parse_bytes(
+                &STANDARD
+                    .decode(text)
+                    .map_err(|_| EnrolmentError::EndorsementKey { detail: "it looks like base64 and is not" })?,
+            );
+        }
+        Self::parse_bytes(bytes)
+    }
+
+    fn parse_bytes(bytes: &[u8]) -> Result<Self, EnrolmentError> {
         match bytes {
             [b'-', ..] => Self::from_public_key(&PublicKey::from_spki_pem(bytes)?),
             [0x30, ..] => Self::from_public_key(&PublicKey::from_spki_der(bytes)?),
@@ -109,22 +123,16 @@ impl EndorsementKey {
         self.key == other.key
     }
 
-    /// Encrypts `secret` (at most as long as the key's Name hash) so that only the TPM with this key gives it back, and
-    /// only while it holds the object with this Name: `TPM2_MakeCredential` of the TPM 2.0 Library, Part 3.
-    ///
-    /// # Errors
-    /// [`EnrolmentError`]: a secret that is too long, a key that does not encrypt, no randomness.
-    pub fn make_credential(
-        &self,
-        name: &[u8],
-        secret: &[u8],
-        random: &dyn SecureRandom,
-    ) -> Result<Credential, EnrolmentError> {
-        if secret.is_empty() || secret.len() > self.hash.digest_len() {
-            return Err(EnrolmentError::SecretLength { found: secret.len(), limit: self.hash.digest_len() });
-        }
-        let protector = Protector { key: &self.key, hash: self.hash, aes_bits: self.aes_bits };
-        protector.make_credential(name, secret, random)
+    /// The algorithm of the key's Name: never SHA-1.
+    #[must_use]
+    pub const fn name_hash(&self) -> HashAlgorithm {
+        self.hash
+    }
+
+    /// The size of the AES key with which it protects what it is sent, in bits: 128 or 256.
+    #[must_use]
+    pub const fn aes_bits(&self) -> u16 {
+        self.aes_bits
     }
 }
 
