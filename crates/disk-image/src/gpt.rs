@@ -80,9 +80,14 @@ impl Gpt {
         let whole = Window::new(disk, 0..disk.size(), STRUCTURE)?;
         for block in [512_u64, 4096] {
             let mut signature = [0; 8];
-            if whole.read(block, &mut signature, STRUCTURE).is_ok() && signature == *SIGNATURE {
-                check_protective_mbr(&whole)?;
-                return Self::with_blocks(&whole, block);
+            match whole.read(block, &mut signature, STRUCTURE) {
+                Ok(()) if signature == *SIGNATURE => {
+                    check_protective_mbr(&whole)?;
+                    return Self::with_blocks(&whole, block);
+                }
+                // A device that fails says nothing about its table; one that is too short has none.
+                Err(error @ DiskError::Read { .. }) => return Err(error),
+                _ => {}
             }
         }
         Err(DiskError::NotGpt)

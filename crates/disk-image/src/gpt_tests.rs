@@ -9,7 +9,7 @@ use nitrotpm_testkit::{PARTITION_START, crc32, disk_image, fat_volume};
 use proptest::prelude::*;
 
 use crate::gpt::crc32 as own_crc32;
-use crate::{DiskError, EFI_SYSTEM_PARTITION, Gpt};
+use crate::{Disk, DiskError, EFI_SYSTEM_PARTITION, Gpt, ReadFailure};
 
 fn disk() -> Vec<u8> {
     disk_image(&fat_volume(12, &[]))
@@ -63,6 +63,24 @@ fn what_is_no_table_is_not_one() {
     let mut bytes = disk();
     bytes[512] = 0;
     refused(&bytes, "disk.not-gpt", "EFI PART");
+}
+
+/// A disk that cannot be read is not one without a table.
+#[test]
+fn a_device_that_fails_is_said_to_fail() {
+    struct Broken;
+    impl Disk for Broken {
+        fn size(&self) -> u64 {
+            1 << 20
+        }
+
+        fn read_at(&self, _offset: u64, _bytes: &mut [u8]) -> Result<(), ReadFailure> {
+            Err(ReadFailure("input/output error".into()))
+        }
+    }
+    let error = Gpt::read(&Broken).unwrap_err();
+    assert_eq!(error.code(), "disk.read");
+    assert!(error.to_string().contains("input/output error"), "{error}");
 }
 
 #[test]
