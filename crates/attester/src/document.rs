@@ -76,9 +76,11 @@ pub fn request_document(
     let mut steps = Steps { tpm, options, random, index: None, salt_key: None, session: None };
     let result = steps.run(&request);
     let cleaned = steps.clean_up(result.is_err());
-    let document = result?;
-    cleaned?;
-    Ok(document)
+    match (result, cleaned) {
+        // Interrupted says that nothing was left.
+        (Ok(_) | Err(AttesterError::Interrupted), Err(left)) => Err(left),
+        (result, _) => result,
+    }
 }
 
 /// An NV index of ours.
@@ -202,7 +204,7 @@ impl<'a> Steps<'a> {
                 handles: &[(OWNER, &OWNER_NAME)],
                 parameters: &Zeroizing::new(parameters.finish()?),
             };
-            let owner = owner_authorization(&mut self.session, self.options, Encrypted::Command);
+            let owner = owner_authorization(&mut self.session, self.options, Encrypted::Command)?;
             match self.tpm.run(&command, owner, false) {
                 Ok(_) => {
                     self.index = Some(index);
@@ -264,7 +266,8 @@ impl<'a> Steps<'a> {
         let command = Command { name, code, handles: &[handle, handle], parameters };
         let authorization = match &mut self.session {
             Some(session) => Authorization::Hmac { session, password: &*index.password, encrypted },
-            None => Authorization::Password(&*index.password),
+            None if self.options.protection == Protection::Password => Authorization::Password(&*index.password),
+            None => return Err(AttesterError::Answer { command: name, detail: "there is no session to use it in" }),
         };
         self.tpm.run(&command, authorization, false)
     }
@@ -296,7 +299,7 @@ impl<'a> Steps<'a> {
         let name = index.name()?;
         let handles = [(OWNER, OWNER_NAME.as_slice()), (index.handle, name.as_slice())];
         let command = Command { name: "TPM2_NV_UndefineSpace", code: 0x0000_0122, handles: &handles, parameters: &[] };
-        let owner = owner_authorization(&mut self.session, self.options, Encrypted::Nothing);
+        let owner = owner_authorization(&mut self.session, self.options, Encrypted::Nothing)?;
         self.tpm.run(&command, owner, false).map(|_| ())
     }
 
@@ -308,17 +311,21 @@ impl<'a> Steps<'a> {
 }
 
 /// The owner's authorization. An unsalted session would be keyed with the owner's password, from which a listener could
-/// guess it: the password goes as it is then, as everything does.
+/// guess it: the password goes as it is then, as everything does. Where a salted session was asked for and there is none,
+/// because somebody on the way lets none come about, a password is not sent at all.
 fn owner_authorization<'s, 'r>(
     session: &'s mut Option<HmacSession<'r>>,
     options: &'s DocumentOptions<'_>,
     encrypted: Encrypted,
-) -> Authorization<'s, 'r> {
+) -> Result<Authorization<'s, 'r>, AttesterError> {
     match session {
         Some(session) if options.protection == Protection::Salted => {
-            Authorization::Hmac { session, password: options.owner_auth, encrypted }
+            Ok(Authorization::Hmac { session, password: options.owner_auth, encrypted })
         }
-        _ => Authorization::Password(options.owner_auth),
+        None if options.protection == Protection::Salted && !options.owner_auth.is_empty() => {
+            Err(AttesterError::Answer { command: "TPM2_StartAuthSession", detail: "there is no session to use" })
+        }
+        _ => Ok(Authorization::Password(options.owner_auth)),
     }
 }
 

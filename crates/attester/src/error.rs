@@ -198,7 +198,7 @@ pub enum AttesterError {
         detail: &'static str,
     },
     /// A file that cannot be read or written.
-    #[error("{} cannot be {action}: {source}", path.display())]
+    #[error("{} cannot be {action}: {source}{}", path.display(), advice(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -224,6 +224,16 @@ pub enum AttesterError {
     /// An answer of KMS that stays closed.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
+}
+
+/// What to do about a file.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "; check the path",
+        io::ErrorKind::PermissionDenied => "; run as root or as its owner (the kernel's logs are root's)",
+        io::ErrorKind::AlreadyExists => "; it is never replaced, give another name",
+        _ => "",
+    }
 }
 
 impl From<EnrolmentError> for AttesterError {

@@ -294,8 +294,8 @@ fn text(bytes: &[u8]) -> Result<&str, BootFilesError> {
 /// shim starts the loader beside it, GRUB by its default name, and GRUB does what its configuration says.
 fn shim<D: Disk>(volume: &mut Volume<'_, D>, machine: Machine, files: &mut BootFiles) -> Result<(), BootFilesError> {
     let next = format!("EFI/BOOT/grub{}.efi", machine.name());
-    let fallback = format!("EFI/BOOT/fb{}.efi", machine.name());
-    if names(volume, "EFI/BOOT")?.iter().any(|name| fallback.ends_with(&name.to_ascii_lowercase())) {
+    let fallback = format!("fb{}.efi", machine.name());
+    if names(volume, "EFI/BOOT")?.iter().any(|name| name.eq_ignore_ascii_case(&fallback)) {
         files.unknown.push((
             vec![4, 5, 7, 8, 9],
             format!("shim starts {fallback} on the first boot, which makes a boot entry and boots again by it"),

@@ -87,7 +87,7 @@ Examples:
         /// The boot's event log; - is standard input
         #[arg(long, value_name = "FILE")]
         event_log: PathBuf,
-        /// A known good event log, a prediction (predict --format json), or PCRs: {\"sha384\": {\"4\": \"HEX\"}}
+        /// A known good event log, a prediction (predict --format json), or PCRs: {"sha384": {"4": "HEX"}}
         #[arg(long, value_name = "[NAME=]FILE")]
         expect: NamedFile,
         #[command(flatten)]
@@ -315,7 +315,7 @@ pub(crate) struct ShowArgs {
     /// Show digests and every decoded field below each event (text)
     #[arg(long)]
     pub(crate) details: bool,
-    /// Compare the replayed values with these PCRs: {\"sha384\": {\"4\": \"HEX\"}}
+    /// Compare the replayed values with these PCRs: {"sha384": {"4": "HEX"}}
     #[arg(long, value_name = "FILE")]
     pub(crate) pcrs: Option<PathBuf>,
     /// For a person, one JSON document for a script, or one page for a browser
@@ -383,7 +383,7 @@ Without --pcrs the signature and the nonce are verified, and what the quote cove
         ak: PathBuf,
         #[command(flatten)]
         nonce: NonceArgs,
-        /// The PCR values: {\"sha384\": {\"4\": \"HEX\"}}; every one given must be covered by the quote
+        /// The PCR values: {"sha384": {"4": "HEX"}}; every one given must be covered by the quote
         #[arg(long, value_name = "FILE")]
         pcrs: Option<PathBuf>,
         /// Rely on the SHA-1 bank, and on signatures over SHA-1
@@ -429,7 +429,7 @@ pub(crate) struct PackArgs {
     /// The endorsement key
     #[arg(long, value_name = "FILE")]
     pub(crate) ek: Option<PathBuf>,
-    /// The PCR values that the quotes cover: {\"sha384\": {\"4\": \"HEX\"}}
+    /// The PCR values that the quotes cover: {"sha384": {"4": "HEX"}}
     #[arg(long, value_name = "FILE")]
     pub(crate) pcrs: Option<PathBuf>,
     /// The firmware's event log
@@ -448,10 +448,10 @@ pub(crate) enum EnrolCommand {
     /// Challenge the TPM whose endorsement key is trusted
     #[command(after_help = "\
 Example:
-  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 --key-type rsa-2048 --key-format der \\
-    --query KeyValue --output text | base64 -d > ek.der
-  nitrotpm enrol challenge --request request.json --ek ek.der --instance-id i-0123456789abcdef0 \\
-    --pending pending.json --out challenge.json")]
+  aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 \\
+    --key-type rsa-2048 --key-format der --query KeyValue --output text > ek.b64
+  nitrotpm enrol challenge --request request.json --ek ek.b64 \\
+    --instance-id i-0123456789abcdef0 --pending pending.json --out challenge.json")]
     Challenge(ChallengeArgs),
     /// Check the answer to a challenge and write the record for `verify --enrolment`
     #[command(after_help = "\
@@ -466,7 +466,7 @@ pub(crate) struct ChallengeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) request: PathBuf,
     /// The endorsement key from a source that is trusted, such as EC2's API, never from the instance: PEM, DER,
-    /// TPM2B_PUBLIC or TPMT_PUBLIC
+    /// TPM2B_PUBLIC or TPMT_PUBLIC, or base64 of them
     #[arg(long, value_name = "FILE")]
     pub(crate) ek: PathBuf,
     /// The instance that the trusted source named

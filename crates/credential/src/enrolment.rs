@@ -278,7 +278,7 @@ impl PendingEnrolment {
     /// carry one. Right or wrong, the challenge is used up.
     ///
     /// # Errors
-    /// [`CredentialError::Answer`] for a wrong answer, whatever is wrong with it; [`EnrolmentError::Time`].
+    /// [`CredentialError::Answer`] for a wrong answer, whatever is wrong with it; [`crate::EnrolmentError::Time`].
     pub fn complete(self, answer: &EnrolmentAnswer, at: Option<UnixTime>) -> Result<EnrolmentRecord, CredentialError> {
         if !bool::from(sha256(&answer.0).ct_eq(&self.answer_sha256)) {
             return Err(CredentialError::Answer);

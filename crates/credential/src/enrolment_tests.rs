@@ -207,6 +207,18 @@ fn endorsement_keys_are_read_in_each_form() {
         assert_eq!(EndorsementKey::parse(&key.public().to_bytes().unwrap()).unwrap(), key);
         assert_eq!(EndorsementKey::parse(&key.public().to_tpm2b().unwrap()).unwrap(), key);
         assert!(key.template().is_some());
+        // As the EC2 API answers, with the newlines that a shell makes of it.
+        for bytes in [der.clone(), key.public().to_bytes().unwrap(), key.public().to_tpm2b().unwrap()] {
+            let text = STANDARD.encode(bytes);
+            let (first, rest) = text.split_at(64);
+            assert_eq!(EndorsementKey::parse(format!("{first}\n{rest}\n").as_bytes()).unwrap(), key);
+            assert_eq!(
+                EndorsementKey::parse(format!("{first}!{rest}").as_bytes()).unwrap_err().code(),
+                "credential.ek"
+            );
+            // Once is enough.
+            assert!(EndorsementKey::parse(STANDARD.encode(format!("{first}{rest}")).as_bytes()).is_err());
+        }
         for cut in 0..der.len() {
             assert!(EndorsementKey::parse(&der[..cut]).is_err());
         }

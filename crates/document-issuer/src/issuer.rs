@@ -23,12 +23,21 @@ pub struct DocumentContents {
 }
 
 /// Issues documents under one root. The authorities below it are made when first needed and again when they do not cover
-/// a document's time; a leaf and its key serve one document.
+/// a document's time; a leaf and its key serve the documents of one second, which its validity and serial number tell.
 #[derive(Debug)]
 pub struct Issuer {
     region: String,
     pki: Pki,
     module_id: String,
+    leaf: Option<Leaf>,
+}
+
+/// A leaf certificate, its key, and the second since 1970 that they are for.
+#[derive(Debug)]
+struct Leaf {
+    seconds: u64,
+    certificate: Vec<u8>,
+    key: Key,
 }
 
 impl Issuer {
@@ -50,7 +59,7 @@ impl Issuer {
     }
 
     fn with_root(region: &str, root: Authority) -> Self {
-        Self { region: region.into(), pki: Pki::with_root(root), module_id: String::new() }
+        Self { region: region.into(), pki: Pki::with_root(root), module_id: String::new(), leaf: None }
     }
 
     /// The root in DER.
@@ -80,14 +89,30 @@ impl Issuer {
         if !contents.pcrs.banks().any(|bank| bank == Bank::Sha384) {
             return Err(IssuerError::NoRegisters);
         }
-        let profile = Profile::aws(&contents.module_id, &self.region, contents.timestamp_millis / 1000)?;
-        if self.module_id != contents.module_id || !self.covers(profile.leaf.not_before, profile.leaf.not_after) {
+        let seconds = contents.timestamp_millis / 1000;
+        self.prepare(&contents.module_id, seconds)?;
+        let Some(leaf) = &self.leaf else { return Err(IssuerError::Crypto("there is no leaf certificate".into())) };
+        let payload = Payload::nitrotpm(contents, &leaf.certificate, &self.pki.cabundle());
+        Ok(Envelope::sign(payload.encode(), &leaf.key)?.encode())
+    }
+
+    /// Makes the certificates for a document of this module and second (since 1970), where they are not there: most of the
+    /// work of a document, before it is asked for.
+    ///
+    /// # Errors
+    /// [`IssuerError`] for a module id without an instance, or where no key or certificate can be made.
+    pub fn prepare(&mut self, module_id: &str, seconds: u64) -> Result<(), IssuerError> {
+        if self.module_id == module_id && self.leaf.as_ref().is_some_and(|leaf| leaf.seconds == seconds) {
+            return Ok(());
+        }
+        let profile = Profile::aws(module_id, &self.region, seconds)?;
+        if self.module_id != module_id || !self.covers(profile.leaf.not_before, profile.leaf.not_after) {
             self.pki.renew(&profile)?;
-            self.module_id.clone_from(&contents.module_id);
+            module_id.clone_into(&mut self.module_id);
         }
         let (certificate, key) = self.pki.issue_leaf(&profile.leaf)?;
-        let payload = Payload::nitrotpm(contents, &certificate, &self.pki.cabundle());
-        Ok(Envelope::sign(payload.encode(), &key)?.encode())
+        self.leaf = Some(Leaf { seconds, certificate, key });
+        Ok(())
     }
 
     /// Whether the authorities below the root are valid all that time.

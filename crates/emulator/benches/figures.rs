@@ -164,6 +164,16 @@ fn swtpm_alone(directory: &Path) -> (Alone, UnixStream) {
     }
 }
 
+/// Executes a command, again where a TPM says so: the first use of a key after a start.
+fn succeeds(tpm: &dyn Executes, command: &[u8]) -> Vec<u8> {
+    let mut answer = tpm.execute(command);
+    if u32_at(&answer, 6) == 0x922 {
+        answer = tpm.execute(command);
+    }
+    assert_eq!(u32_at(&answer, 6), 0);
+    answer
+}
+
 /// A restricted signing key in the owner hierarchy.
 fn signing_key(client: &Client<'_>, rsa: bool) -> u32 {
     let mut template = vec![0, if rsa { 1 } else { 0x23 }, 0, 0x0b, 0x00, 0x05, 0x00, 0x72, 0, 0, 0, 0x10];
@@ -173,9 +183,7 @@ fn signing_key(client: &Client<'_>, rsa: bool) -> u32 {
         template.extend([0, 0x18, 0, 0x0b, 0, 3, 0, 0x10, 0, 0, 0, 0]);
     }
     let parameters = [sized(&[0; 4]), sized(&template), vec![0; 6]].concat();
-    let answer = client.tpm.execute(&by_password(0x131, &[OWNER], b"", &parameters));
-    assert_eq!(u32_at(&answer, 6), 0);
-    u32_at(&answer, 10)
+    u32_at(&succeeds(client.tpm, &by_password(0x131, &[OWNER], b"", &parameters)), 10)
 }
 
 fn quotes(report: &mut Report) {
@@ -199,9 +207,7 @@ fn quotes(report: &mut Report) {
         // In turns, so that both see the same machine.
         for _ in 0..300 {
             for ((tpm, _, command), times) in prepared.iter().zip(&mut times) {
-                let (answer, took) = timed(|| tpm.execute(command));
-                assert_eq!(u32_at(&answer, 6), 0);
-                times.push(took);
+                times.push(timed(|| succeeds(*tpm, command)).1);
             }
         }
         for (tpm, key, _) in &prepared {
@@ -239,6 +245,8 @@ fn whole_documents(report: &mut Report) {
         })
         .collect();
     println!("{:<58}{:>9.2} ms", "a whole document, by TPM commands in this process", median(times));
+    let times = (0..50).map(|_| timed(|| tpm.document(None, None, None).unwrap()).1).collect();
+    println!("{:<58}{:>9.2} ms", "of that, PCRs and signature", median(times));
 
     let endorsement_key =
         median((0..10).map(|_| timed(|| tpm.ek_public(nitrotpm_emulator::EkKind::Rsa2048).unwrap()).1).collect());

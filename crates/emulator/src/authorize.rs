@@ -167,6 +167,9 @@ impl Device {
 
     /// The authorization value of an NV index or hierarchy. Empty for an index that does not exist, which swtpm refuses.
     pub(crate) fn auth_value(&mut self, handle: u32) -> Result<Vec<u8>, Stop> {
+        if let Some(known) = self.auths.get(&handle) {
+            return Ok(known.clone());
+        }
         let found = match handle {
             rh::OWNER => keys::owner_auth(&self.backend.state_blob(Blob::Permanent)?).map(<[u8]>::to_vec),
             rh::PLATFORM => keys::platform_auth(&self.backend.state_blob(Blob::Volatile)?).map(<[u8]>::to_vec),
@@ -184,6 +187,9 @@ impl Device {
         // A TPM compares and computes with authorization values less their trailing zeros.
         while auth.last() == Some(&0) {
             auth.pop();
+        }
+        if self.overlay.contains(handle) {
+            self.auths.insert(handle, auth.clone());
         }
         Ok(auth)
     }

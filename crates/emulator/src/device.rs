@@ -88,6 +88,8 @@ pub(crate) struct Device {
     pub(crate) boot_log_report: Option<BootLogReport>,
     /// Public areas that swtpm has told while this command is executed; nothing of it outlives a change.
     pub(crate) publics: BTreeMap<u32, Option<NvPublic>>,
+    /// Authorization values of large indices, found in the TPM's state. Whatever may change one forgets it.
+    pub(crate) auths: BTreeMap<u32, Vec<u8>>,
     /// swtpm's response to the last command that was signed for a client.
     pub(crate) last_response: Vec<u8>,
     /// A client of the control channel has shut the TPM down.
@@ -115,6 +117,7 @@ impl Device {
             boot_log,
             boot_log_report: None,
             publics: BTreeMap::new(),
+            auths: BTreeMap::new(),
             last_response: Vec::new(),
             shut_down: false,
         };

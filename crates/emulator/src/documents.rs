@@ -93,6 +93,12 @@ impl Documents {
         self.clock = clock;
     }
 
+    /// Makes the certificates of a document that is about to be asked for. What fails here fails again, and is told, when
+    /// it is asked for.
+    pub(crate) fn prepare(&mut self) {
+        let _ = self.issuer.prepare(&self.module_id, self.clock.millis() / 1000);
+    }
+
     /// Makes a document.
     pub(crate) fn make(
         &mut self,

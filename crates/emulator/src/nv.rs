@@ -9,9 +9,6 @@ use crate::wire::{self, Command, Put, Reader, cc, rc, session_attribute, sized};
 /// The most bytes of one NV_Read or NV_Write (TPM_PT_NV_BUFFER_MAX).
 pub(crate) const NV_BUFFER: usize = 1024;
 
-/// What is written over a placeholder: parameters of NV_Write for one byte at its start.
-pub(crate) const TOUCH: [u8; 5] = [0, 1, 0, 0, 0];
-
 /// Parameters of NV_Read: the first byte.
 pub(crate) const READ_ONE: [u8; 4] = [0, 1, 0, 0];
 
@@ -36,6 +33,7 @@ impl Device {
         // the next start removes, and never a placeholder that looks like an index of eight bytes.
         let is_new = self.native_public(handle)?.is_none();
         if is_new {
+            self.auths.remove(&handle);
             self.overlay.put(&self.state, handle, vec![0xff; usize::from(public.size)])?;
         }
         match self.native(&mut authorized, cc::NV_DEFINE_SPACE, &parameters, false) {
@@ -66,6 +64,7 @@ impl Device {
             cc::NV_READ => self.read(command, handle),
             _ => {
                 let response = self.resigned(command)?;
+                self.auths.remove(&handle);
                 if matches!(command.code, cc::NV_UNDEFINE_SPACE | cc::NV_UNDEFINE_SPACE_SPECIAL) {
                     self.overlay.remove(&self.state, handle)?;
                 }
@@ -103,6 +102,10 @@ impl Device {
         parameters.put_u16(shadow_offset);
         self.native(&mut authorized, cc::NV_WRITE, &parameters, false)?;
         self.overlay.put(&self.state, handle, replaced)?;
+        if offset == 0 {
+            // The start of a request, most likely: the vendor command will be there within this second.
+            self.documents.prepare();
+        }
         authorized.answer(&[])
     }
 
@@ -133,6 +136,7 @@ impl Device {
     pub(crate) fn reconcile(&mut self) -> Result<(), EmulatorError> {
         self.publics.clear();
         for handle in self.overlay.handles() {
+            self.auths.remove(&handle);
             let placeholder = self.native_public(handle)?.is_some_and(|public| public.size == PLACEHOLDER);
             if !placeholder {
                 self.overlay.remove(&self.state, handle)?;

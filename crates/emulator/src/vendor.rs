@@ -1,7 +1,7 @@
 //! NitroTPM's vendor command 0x20000001: the NSM request in an NV index is replaced by the response.
 //!
-//! `authHandle, nvIndex, one authorization, no parameters`. swtpm judges rights, locks and authorization by an NV_Read
-//! and an NV_Write in the client's session.
+//! `authHandle, nvIndex, one authorization, no parameters`. swtpm judges existence, authorization and the right to read by
+//! an NV_Read in the client's session, and writes the index itself where it holds it.
 
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::Fault;
 use crate::authorize::Authorized;
 use crate::device::{Device, Stop};
 use crate::nsm::{self, Refusal, Request};
-use crate::nv::{NV_BUFFER, READ_ONE, TOUCH, refuse_attribute};
+use crate::nv::{NV_BUFFER, READ_ONE, refuse_attribute};
 use crate::overlay::{NvPublic, nv_attribute as nv};
 use crate::self_test::random;
 use crate::wire::{Command, Put, Reader, SESSIONS, cc, is_nv, rc, rh, session_attribute};
@@ -105,7 +105,8 @@ impl Device {
     /// Reads the index with the client's authorization.
     fn contents(&mut self, authorized: &mut Authorized<'_>, index: u32, size: usize) -> Result<Vec<u8>, Stop> {
         if self.overlay.contains(index) {
-            self.native(authorized, cc::NV_READ, &READ_ONE, true)?;
+            // The one command that swtpm gets: it lets go of the session if the client does.
+            self.native(authorized, cc::NV_READ, &READ_ONE, false)?;
             return Ok(self.overlay.data(index).ok_or(Stop::Code(rc::FAILURE))?.to_vec());
         }
         let mut contents = Vec::with_capacity(size);
@@ -124,7 +125,8 @@ impl Device {
             contents.fill(0xff);
         }
         if self.overlay.contains(index) {
-            self.native(authorized, cc::NV_WRITE, &TOUCH, false)?;
+            // Nothing to write in swtpm, where the index is written already, as it was read; whether it may be written was
+            // judged by its attributes.
             self.overlay.put(&self.state, index, contents)?;
             return Ok(());
         }

@@ -494,6 +494,27 @@ fn the_authorization_value_can_be_changed() {
     let sent = vec![with(&mut session, b"a", CONTINUE)];
     let changed = client.call(0x13b, &[INDEX], &[name], sent, &sized(b"b"));
     assert_eq!(changed, Err(0x124));
+    client.undefine(INDEX).unwrap();
+
+    // One whose policy is PolicyCommandCode(NV_ChangeAuth) alone.
+    let policy = [&[0; 64][..], &[0, 0, 0x01, 0x6c], &[0, 0, 0x01, 0x3b]].concat();
+    let mut area = public(INDEX, 8192, AUTHREAD_AUTHWRITE | 0x0200_0000);
+    area.splice(10..12, sized(&<sha2::Sha512 as sha2::Digest>::digest(&policy)));
+    let parameters = [sized(b"a"), sized(&area)].concat();
+    client.call(0x12a, &[OWNER], &[], vec![password(b"")], &parameters).unwrap();
+    client.write(INDEX, b"a", &attestation(None, None, None)).unwrap();
+    client.nsm(INDEX, &mut session, b"a").unwrap();
+    let mut policy = client.session_of_type(1, Hash::Sha512, Hide::Nothing, None, None);
+    let code = [policy.handle.to_be_bytes(), [0, 0, 0x01, 0x3b]].concat();
+    client.call(0x16c, &[], &[], vec![], &code).unwrap();
+    let names = [client.name(INDEX)];
+    let sent = vec![with(&mut policy, b"", CONTINUE)];
+    client.call(0x13b, &[INDEX], &names, sent, &sized(b"b")).unwrap();
+    // The old value is none any more, for the vendor command as for any other.
+    assert_eq!(client.nsm(INDEX, &mut session, b"a"), Err(0x9a2));
+    assert_eq!(client.read(INDEX, b"a", 8), Err(0x9a2));
+    client.nsm(INDEX, &mut session, b"b").unwrap();
+    assert!(response(&client.read(INDEX, b"b", 8192).unwrap()).is_ok());
 }
 
 #[test]

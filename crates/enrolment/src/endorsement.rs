@@ -1,5 +1,7 @@
 //! The key that makes a TPM the one it is.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nitrotpm_digest_lanes::HashAlgorithm;
 use nitrotpm_signature::{Curve, PublicKey};
 use nitrotpm_tpm_wire::{AlgorithmId, EccCurve, ObjectAttributes, Public, PublicParameters, Structure, Symmetric};
@@ -20,11 +22,25 @@ pub struct EndorsementKey {
 
 impl EndorsementKey {
     /// Reads a key as PEM, DER `SubjectPublicKeyInfo`, `TPM2B_PUBLIC` or `TPMT_PUBLIC`: all that the EC2 API, tpm2-tools
-    /// and openssl write. The form is told by its first bytes and its length, never by trying.
+    /// and openssl write; the last three also as base64, which is how the EC2 API answers. The form is told by its first
+    /// bytes and its length, never by trying.
     ///
     /// # Errors
     /// [`EnrolmentError`] for another form, or for a key that is no endorsement key.
     pub fn parse(bytes: &[u8]) -> Result<Self, EnrolmentError> {
+        // 0x30 and 0x00 or 0x01 in base64; as a size these letters would be of an area of 16 KiB.
+        if let [b'M' | b'A', ..] = bytes {
+            let text: Vec<u8> = bytes.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            return Self::parse_bytes(
+                &STANDARD
+                    .decode(text)
+                    .map_err(|_| EnrolmentError::EndorsementKey { detail: "it looks like base64 and is not" })?,
+            );
+        }
+        Self::parse_bytes(bytes)
+    }
+
+    fn parse_bytes(bytes: &[u8]) -> Result<Self, EnrolmentError> {
         match bytes {
             [b'-', ..] => Self::from_public_key(&PublicKey::from_spki_pem(bytes)?),
             [0x30, ..] => Self::from_public_key(&PublicKey::from_spki_der(bytes)?),

@@ -242,6 +242,7 @@ impl<'a> Plan<'a> {
         let mut grub = false;
         let mut systemd_boot = None;
         let mut loader = None;
+        let (mut has_unified, mut has_entry) = (false, false);
         for image in images {
             let role = role(image)?;
             if grub {
@@ -253,8 +254,9 @@ impl<'a> Plan<'a> {
             }
             match role {
                 Role::Uki(stub) => {
+                    has_unified = true;
                     self.unified_kernel(image, stub, systemd_boot)?;
-                    if !matches!(stub, 252 | 254 | 257) {
+                    if !matches!(stub, 252 | 254 | 257 | 262) {
                         self.unknown(&[5], format!("what systemd-stub {stub} measures into it was not checked"));
                     }
                 }
@@ -275,6 +277,7 @@ impl<'a> Plan<'a> {
                     if let (Some(loader), Some(entry)) = (loader, self.boot.entry)
                         && image.is_linux() =>
                 {
+                    has_entry = true;
                     self.linux_by_entry(image, loader, entry);
                 }
                 Role::Other if !grub => {
@@ -284,8 +287,25 @@ impl<'a> Plan<'a> {
                 Role::Other => {}
             }
         }
+        self.left_over(has_unified, has_entry);
         self.exit_boot_services();
         Ok(())
+    }
+
+    /// What was given for an image that is not there is not passed over.
+    fn left_over(&mut self, has_unified: bool, has_entry: bool) {
+        let boot = self.boot;
+        let beside = &boot.sidecars;
+        let files = [beside.credentials, beside.global_credentials, beside.system_extensions];
+        let given = boot.profile > 0 || !beside.addons.is_empty() || files.iter().any(|files| !files.is_empty());
+        if !has_unified && (given || (boot.command_line.is_some() && !has_entry)) {
+            let reason =
+                "a command line, a profile or files beside a unified kernel image were given, and no such image";
+            self.unknown(&[4, 9, 11, 12, 13], reason);
+        }
+        if boot.entry.is_some() && !has_entry {
+            self.unknown(&[9, 12], "a boot entry was given, and no kernel behind systemd-boot");
+        }
     }
 
     /// The event of a loaded image in PCR 4.

@@ -8,7 +8,7 @@ use nitrotpm_uefi::{
 };
 
 use crate::testing::{Authority, COMMAND_LINE, INITRD, image, kernel, uki};
-use crate::{Boot, GrubMeasurement, PeImage, PredictError, Prediction, ShimState, cpio};
+use crate::{Boot, GrubMeasurement, LinuxEntry, PeImage, PredictError, Prediction, ShimState, cpio};
 
 const B: Bank = Bank::Sha384;
 
@@ -213,6 +213,24 @@ fn a_command_line_of_the_boot_entry_counts_while_secure_boot_is_off() {
     assert_eq!(pcr(&on, 12), ZERO);
     let odd = predict(&SecureBootVariables::default(), &[&bytes], |boot| boot.command_line = Some(" quiet"));
     assert!(reason(&odd, 12).contains("space"));
+}
+
+/// Nothing that was given is passed over because there is no image for it.
+#[test]
+fn what_is_given_for_another_image_is_said() {
+    let loader = systemd_boot("252.39");
+    let variables = SecureBootVariables::default();
+    let entry = LinuxEntry { options: Some("ro"), initrds: &[] };
+    let with = |files: &[&[u8]], command_line: Option<&'static str>, entry: Option<LinuxEntry<'static>>| {
+        predict(&variables, files, |boot| (boot.command_line, boot.entry) = (command_line, entry))
+    };
+    assert_eq!(reason(&with(&[&loader, &kernel()], None, Some(entry)), 12), "");
+    assert!(reason(&with(&[&loader, &kernel()], Some("x"), Some(entry)), 12).contains("options of the boot entry"));
+    assert!(reason(&with(&[&kernel()], Some("x"), None), 4).contains("no such image"));
+    assert!(reason(&with(&[&uki("252")], None, Some(entry)), 12).contains("no kernel behind"));
+    let credential = |boot: &mut Boot<'_>| boot.sidecars.credentials = &[("a.cred", b"1")];
+    assert!(reason(&predict(&variables, &[&kernel()], credential), 4).contains("no such image"));
+    assert_eq!(reason(&predict(&variables, &[&uki("252")], credential), 13), "");
 }
 
 fn systemd_boot(version: &str) -> Vec<u8> {

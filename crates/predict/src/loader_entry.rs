@@ -21,15 +21,19 @@ pub struct LinuxEntry<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// What systemd-boot and the kernel measure ("src/boot/boot.c", `image_start` and `initrd_prepare`, of 252.39, 254.26
-    /// and 257.13): the command line with an `initrd=` for each initrd in front into PCR 12, and the kernel's own stub
+    /// What systemd-boot and the kernel measure ("src/boot/boot.c", `image_start` and `initrd_prepare`, of 252.39, 254.26,
+    /// 257.13 and 262.1): the command line with an `initrd=` for each initrd in front into PCR 12, and the kernel's own stub
     /// command line and initrd into PCR 9.
     pub(crate) fn linux_by_entry(&mut self, kernel: &PeImage<'a>, loader: &PeImage<'a>, entry: LinuxEntry<'a>) {
         let release = systemd_boot_release(loader);
-        let Some((version @ (252 | 254 | 257), minor)) = release else {
+        let Some((version @ (252 | 254 | 257 | 262), minor)) = release else {
             let reason = format!("what {} passes to a kernel was not checked for its version", loader.name());
             return self.unknown(&[9, 12], reason);
         };
+        if self.boot.command_line.is_some() {
+            return self
+                .unknown(&[9, 12], "a command line was given beside the options of the boot entry; put it there");
+        }
         let paths = entry.initrds.iter().map(|(path, _)| format!("initrd={}", efi_path(path)));
         let line = paths.chain(entry.options.map(str::to_owned)).collect::<Vec<_>>().join(" ");
         if line.is_empty() {
@@ -53,10 +57,10 @@ impl<'a> Plan<'a> {
             let fill = content.len().next_multiple_of(4).saturating_sub(content.len());
             initrd.push(Piece::File(content));
             // 252 and 254 put them one after another; 257 aligns each, and since one of its point releases not the last.
-            if version == 257 && fill > 0 {
+            if version >= 257 && fill > 0 {
                 if index.saturating_add(1) < entry.initrds.len() {
                     initrd.push(Piece::Made(vec![0; fill]));
-                } else if minor < 13 {
+                } else if version == 257 && minor < 13 {
                     return self
                         .unknown(&[9], format!("whether systemd-boot 257.{minor} aligns the initrd was not checked"));
                 }
@@ -74,7 +78,7 @@ impl<'a> Plan<'a> {
             return;
         }
         match (version, self.boot.loader_conf) {
-            (252 | 254, _) | (257, None) => {}
+            (252 | 254, _) | (257 | 262, None) => {}
             (257, Some(content)) => {
                 let data = tagged(TAG_LOADER_CONF, &load_options("loader.conf"));
                 self.measure_named(5, EventType::EVENT_TAG, Message::file(content), data, "systemd-boot's loader.conf");

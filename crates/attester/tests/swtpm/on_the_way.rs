@@ -13,6 +13,7 @@ use ring::rand::SystemRandom;
 use crate::documents::{handles, is_clean};
 
 const NV_READ: u32 = 0x14E;
+const NV_WRITE: u32 = 0x137;
 const START_AUTH_SESSION: u32 = 0x176;
 const CREATE_PRIMARY: u32 = 0x131;
 
@@ -97,6 +98,32 @@ fn who_listens_hears_neither_passwords_nor_the_document() {
         assert_eq!([PASSWORD, DATA, middle].map(|bytes| between.heard(bytes)), [heard; 3], "{protection:?}");
         assert!(is_clean(&tpm), "{protection:?}");
     }
+}
+
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn who_lets_no_session_come_about_hears_no_password() {
+    const PASSWORD: &[u8] = b"the owner's password";
+    let tpm = NitroTpm::start().unwrap();
+    let change = hex::decode("8002000000310000012940000001000000094000000900000000000014").unwrap();
+    assert_eq!(tpm.execute(&[change.as_slice(), PASSWORD].concat())[6..10], [0; 4]);
+    // From the index on, every answer is lost, and so are all later sessions.
+    let mut broken = false;
+    let between = Between::start(
+        &tpm,
+        Box::new(move |_, code, response| {
+            broken |= code == NV_WRITE;
+            (!broken).then_some(response)
+        }),
+    );
+    let error = between.ask(Protection::Salted, PASSWORD, b"what is attested").unwrap_err();
+    assert_eq!(error.code(), "attester.unreachable", "{error}");
+    assert!(!between.heard(PASSWORD));
+    // The index could not be removed without it. With the way free again, all is well.
+    assert_eq!(handles(&tpm, 0x01), 1);
+    tpm.reset().unwrap();
+    let between = Between::start(&tpm, Box::new(|_, _, response| Some(response)));
+    assert!(between.ask(Protection::Salted, PASSWORD, b"what is attested").is_ok());
 }
 
 #[test]

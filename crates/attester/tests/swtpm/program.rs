@@ -179,4 +179,5 @@ fn what_kms_encrypted_is_opened_from_base64_or_bytes() {
     // A key is never overwritten.
     let (code, said) = bench.refused("recipient-key --out other.pem --public other.der");
     assert_eq!((code, said.contains("[attester.file]")), (4, true), "{said}");
+    assert!(said.contains("never replaced"), "{said}");
 }

@@ -14,6 +14,7 @@ use crate::boot_args::{BootArgs, MachineName};
 use crate::boot_file::Description;
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, named_file, read};
+use crate::text::Escaped;
 
 /// A prediction, and what it was made for.
 pub(super) struct Predicted {
@@ -64,6 +65,14 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
             into.push(named_file(path)?);
         }
     }
+    for (kind, suffix, found) in [
+        ("credentials", ".cred", &files.credentials),
+        ("credentials", ".cred", &files.global_credentials),
+        ("system extensions", ".raw", &files.system_extensions),
+        ("addons", ".addon.efi", &files.addons),
+    ] {
+        check_names(kind, suffix, found)?;
+    }
     let parts = files.parts().map_err(|error| failure(&error))?;
     let mut phases: Vec<&str> = args.phases.iter().map(String::as_str).collect();
     let mut boot = parts.boot(&variables);
@@ -94,6 +103,23 @@ fn shim_defaults<'a>(images: &[PeImage<'a>]) -> Result<ShimDefaults<'a>, Failure
         );
         Failure::invalid("boot.shim-defaults", message)
     })
+}
+
+/// systemd-stub takes files by their names, each once: what it would pass over must not be predicted as measured.
+fn check_names(kind: &str, suffix: &str, files: &[NamedFile]) -> Result<(), Failure> {
+    for (position, (name, _)) in files.iter().enumerate() {
+        let lower = name.to_ascii_lowercase();
+        let taken = name.is_ascii() && !lower.starts_with('.') && lower.ends_with(suffix);
+        let what = if !taken || (kind == "system extensions" && lower.ends_with(".confext.raw")) {
+            format!("systemd-stub takes {kind} by names in ASCII that end in {suffix}; rename it")
+        } else if files.iter().take(position).any(|(other, _)| other.eq_ignore_ascii_case(name)) {
+            "it is given twice, and a folder has a name once".to_owned()
+        } else {
+            continue;
+        };
+        return Err(Failure::usage("usage.file-name", format!("{}: {what}", Escaped(name))));
+    }
+    Ok(())
 }
 
 /// Files that are called by their paths.

@@ -55,6 +55,12 @@ fn flags_name_what_lies_beside_an_image() {
     for pcr in ["9", "12", "13"] {
         assert_ne!(beside["pcrs"]["sha384"][pcr], plain["pcrs"]["sha384"][pcr], "PCR {pcr}");
     }
+    // What systemd-stub would pass over is not predicted as measured.
+    for flags in ["--credential {x}", "--sysext {c}", "--addon {x}", "--credential {c} --credential {c}"] {
+        let flags = flags.replace("{x}", &file("x.raw")).replace("{c}", &file("a.cred"));
+        let run = nitrotpm(&format!("predict --image {} {flags} --format json", file("web.efi"))).expect(2);
+        assert_eq!(run.json()["code"], "usage.file-name", "{flags}");
+    }
     let line = predict("--command-line init=/bin/sh");
     assert_eq!(causes(&line, 12), ["the boot entry passes \"init=/bin/sh\""]);
     let phases = predict("--phase enter-initrd --phase leave-initrd");

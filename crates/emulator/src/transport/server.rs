@@ -8,6 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::device::{Reply, SharedDevice};
 use crate::swtpm::control;
@@ -16,28 +17,35 @@ use crate::wire::{self, HEADER, MAX_MESSAGE, Reader, rc};
 /// Connections at a time: a client that opens more is waiting for something that will not come.
 const MAX_CONNECTIONS: usize = 256;
 
+/// How long a client may leave an answer that fits no buffer any more.
+const UNREAD: Duration = Duration::from_secs(1);
+
 /// A connection of either kind.
 pub(crate) trait Connection: Read + Write + Send + Sized + 'static {
+    /// A second handle of it, with which it is ended; set up so that no write waits for good.
     fn duplicate(&self) -> io::Result<Self>;
-    fn close(&self);
+    /// No more commands are read. The answer to one that is being executed can still be written.
+    fn end(&self);
 }
 
 impl Connection for TcpStream {
     fn duplicate(&self) -> io::Result<Self> {
         self.set_nodelay(true)?;
+        self.set_write_timeout(Some(UNREAD))?;
         self.try_clone()
     }
-    fn close(&self) {
-        let _ = self.shutdown(Shutdown::Both);
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Read);
     }
 }
 
 impl Connection for UnixStream {
     fn duplicate(&self) -> io::Result<Self> {
+        self.set_write_timeout(Some(UNREAD))?;
         self.try_clone()
     }
-    fn close(&self) {
-        let _ = self.shutdown(Shutdown::Both);
+    fn end(&self) {
+        let _ = self.shutdown(Shutdown::Read);
     }
 }
 
@@ -63,7 +71,7 @@ impl Listener for UnixListener {
 
 type Open<C> = Arc<Mutex<BTreeMap<u64, (C, Option<JoinHandle<()>>)>>>;
 
-/// A running server. Dropping it closes its connections and waits for its threads.
+/// A running server. Dropping it lets commands end that are being executed, closes the connections and waits for the threads.
 pub(crate) struct Server<C: Connection> {
     stopping: Arc<AtomicBool>,
     open: Open<C>,
@@ -103,15 +111,14 @@ fn accept<L: Listener>(
         }
         let Ok(connection) = accepted else {
             // Out of file descriptors, most likely: they come back when a client leaves.
-            thread::sleep(std::time::Duration::from_millis(10));
+            thread::sleep(Duration::from_millis(10));
             continue;
         };
         let Ok(to_close) = connection.duplicate() else { continue };
         number = number.wrapping_add(1);
         let mut connections = open.lock().unwrap_or_else(PoisonError::into_inner);
         if connections.len() >= MAX_CONNECTIONS {
-            connection.close();
-            continue;
+            continue; // closed
         }
         let thread = thread::Builder::new().name("serve".into()).spawn({
             let (serve, open) = (Arc::clone(serve), Arc::clone(open));
@@ -137,7 +144,7 @@ impl<C: Connection> Drop for Server<C> {
         }
         let connections = std::mem::take(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner));
         for (connection, thread) in connections.into_values() {
-            connection.close();
+            connection.end();
             if let Some(thread) = thread {
                 let _ = thread.join();
             }

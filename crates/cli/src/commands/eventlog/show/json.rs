@@ -110,6 +110,16 @@ fn decoded(event: &Event<'_>) -> Value {
         Ok(decoded) => {
             let mut value = fields(&decoded);
             if let Some(object) = value.as_object_mut() {
+                // Not within `json!`, which would copy it: a log may be one event of 64 MiB.
+                let data = match decoded {
+                    Decoded::Raw(data) => Some(data),
+                    Decoded::Variable(variable) => Some(variable.data),
+                    Decoded::Tagged(tagged) => Some(tagged.data),
+                    _ => None,
+                };
+                if let Some(data) = data {
+                    object.insert("data".to_owned(), hex::encode(data).into());
+                }
                 object.insert("kind".to_owned(), decoded.kind().into());
                 object.insert("summary".to_owned(), event.summary().to_string().into());
             }
@@ -134,7 +144,6 @@ fn fields(decoded: &Decoded<'_>) -> Value {
         Decoded::Variable(variable) => json!({
             "guid": variable.guid.to_string(),
             "name": variable.name.to_string(),
-            "data": hex::encode(variable.data),
             "contents": contents(variable),
         }),
         Decoded::ImageLoad(image) => json!({
@@ -192,7 +201,6 @@ fn fields(decoded: &Decoded<'_>) -> Value {
         Decoded::Tagged(tagged) => json!({
             "tag": tagged.tag.0,
             "name": tagged.tag.name(),
-            "data": hex::encode(tagged.data),
         }),
         Decoded::Windows(events) => json!({
             "events": events.events().map(|event| json!({
@@ -202,8 +210,7 @@ fn fields(decoded: &Decoded<'_>) -> Value {
                 "data": if event.sipa_type.is_container() { Value::Null } else { hex::encode(event.data).into() },
             })).collect::<Vec<_>>(),
         }),
-        Decoded::Raw(data) => json!({ "data": hex::encode(data) }),
-        // Their summary says what there is.
+        // Their data, or their summary, says what there is.
         _ => json!({}),
     }
 }
