@@ -40,7 +40,8 @@ pub(crate) enum Kind {
     OtherImages,
     /// Something of its own.
     Own,
-    /// An image that differs because of what is in it.
+    /// What follows from another difference: an image that differs because of what is in it, a command line that a boot
+    /// loader passes on.
     Container,
 }
 
@@ -221,6 +222,7 @@ fn name_command_line(entry: &mut Difference, lines: &[String], sections: &BTreeS
         && command_line::digests(&line, entry.bank).iter().any(|digest| sections.contains(digest))
     {
         entry.message.push_str("; it is the image's own, passed on by a boot loader");
+        entry.kind = Kind::Container;
     }
 }
 
@@ -273,12 +275,19 @@ fn settle(differences: &mut [Difference], reference: &Reference) {
         entry.kind = Kind::OtherImages;
         entry.message.push_str("; several parts of it differ, as in another build");
     }
+    // A command line that no image has is the cause, whatever brought it; a loader that adds none is a cause of its own.
+    let is_foreign = |entry: &Difference| {
+        entry.pcr.get() == 12
+            && (entry.cause, entry.kind) == (Cause::KernelCommandLine, Kind::Own)
+            && entry.found.is_some()
+    };
+    let foreign_line = differences.iter().any(is_foreign);
     differences.sort_by_key(|entry| {
         let first = match entry.kind {
             Kind::SecureBootState => 0_u8,
             _ if entry.cause == Cause::SecureBootPolicy => 1,
-            Kind::OtherImages => 2,
-            Kind::Own | Kind::Container => 3,
+            Kind::OtherImages if !foreign_line => 2,
+            _ => 3,
         };
         (first, entry.cause, entry.kind, entry.pcr)
     });

@@ -165,7 +165,8 @@ impl Reference {
                 })
                 .collect::<Result<_, _>>()?;
             let data = event.data.as_deref().map(hex::decode).transpose();
-            let data = data.map_err(|_| wrong("its data is not hexadecimal"))?.unwrap_or_default();
+            let data = data.map_err(|_| wrong("its data is not hexadecimal"))?;
+            let data = data.unwrap_or_else(|| usual_data(*event_type, event.pcr, &event.cause));
             // No log of firmware has what userspace extends later.
             if event.by_userspace {
                 continue;
@@ -246,6 +247,29 @@ impl Reference {
             Some(why) if why.is_empty() => format!("image \"{name}\", found in your references as superseded"),
             Some(why) => format!("image \"{name}\", found in your references as superseded ({})", why.escape_debug()),
         }
+    }
+}
+
+/// What an event carries where the prediction does not say: predictions of earlier versions have no data. Only what is
+/// the same in every log, and tells what the event is about.
+fn usual_data(event_type: EventType, pcr: u8, cause: &str) -> Vec<u8> {
+    let tagged = |tag: u32, content: &[u8]| {
+        let length = u32::try_from(content.len()).unwrap_or(u32::MAX);
+        [tag.to_le_bytes().as_slice(), &length.to_le_bytes(), content].concat()
+    };
+    let section = cause.strip_prefix("name of section ").or_else(|| cause.strip_prefix("section "));
+    match (event_type, pcr) {
+        // UEFI_IMAGE_LOAD_EVENT without a device path.
+        (EventType::EFI_BOOT_SERVICES_APPLICATION, 4) => vec![0; 32],
+        (EventType::EVENT_TAG, 9) if cause.starts_with("kernel command line ") => {
+            tagged(0x8F3B_22ED, b"LOADED_IMAGE::LoadOptions\0")
+        }
+        (EventType::EVENT_TAG, 9) if cause.starts_with("initrd of ") => tagged(0x8F3B_22EC, b"Linux initrd\0"),
+        (EventType::IPL, 11) => {
+            let name = section.and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            name.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

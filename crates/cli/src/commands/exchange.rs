@@ -199,6 +199,12 @@ fn components(paths: &[PathBuf]) -> Result<Vec<Component>, Failure> {
             }
         }
     }
+    if components.is_empty() {
+        return Err(Failure::usage(
+            "reference.no-image",
+            "there is no *.pcrlock file and no *.pcrlock.d folder in what was named",
+        ));
+    }
     Ok(components)
 }
 
