@@ -37,9 +37,8 @@ fn appraise(boot: &str, policy_of: &str) -> AttestationResult {
 }
 
 /// Whose prediction a tampered boot is held against, and where it differs from it.
-const TAMPERED: [(&str, &str, &[u8]); 3] = [
+const TAMPERED: [(&str, &str, &[u8]); 2] = [
     ("tampered-command-line", "secure-boot-off", &[4, 9, 11]),
-    ("tampered-initrd", "secure-boot-off", &[4, 9, 11]),
     ("tampered-kernel", "secure-boot-off", &[4, 11]),
 ];
 
