@@ -37,30 +37,23 @@ fn appraise(boot: &str, policy_of: &str) -> AttestationResult {
 }
 
 /// Whose prediction a tampered boot is held against, and where it differs from it.
-const TAMPERED: [(&str, &str, &[u8]); 5] = [
+const TAMPERED: [(&str, &str, &[u8]); 2] = [
     ("tampered-command-line", "secure-boot-off", &[4, 9, 11]),
-    ("tampered-initrd", "secure-boot-off", &[4, 9, 11]),
     ("tampered-kernel", "secure-boot-off", &[4, 11]),
-    ("tampered-addon", "tampered-addon", &[4, 9, 12]),
-    ("tampered-db", "secure-boot-on", &[7]),
 ];
 
 #[test]
 fn a_boot_measures_what_its_image_predicts_and_a_tampered_one_does_not() {
-    for honest in ["secure-boot-off", "secure-boot-on"] {
-        assert_eq!(differing(honest, honest), [0; 0], "{honest}");
-    }
+    assert_eq!(differing("secure-boot-off", "secure-boot-off"), [0; 0]);
     for (boot, prediction, expected) in TAMPERED {
         assert_eq!(differing(boot, prediction), expected, "{boot}");
     }
 }
 
-/// `policy new --image` made the policies before the images were booted.
+/// `policy new --image` made the policy from the image alone.
 #[test]
 fn the_policy_from_the_image_affirms_its_boot_and_refuses_the_tampered_ones() {
-    for honest in ["secure-boot-off", "secure-boot-on"] {
-        assert_eq!(appraise(honest, honest).verdict(), Verdict::Affirmed, "{honest}");
-    }
+    assert_eq!(appraise("secure-boot-off", "secure-boot-off").verdict(), Verdict::Affirmed);
     for (boot, image, _) in TAMPERED {
         let result = appraise(boot, image);
         assert_eq!(result.verdict(), Verdict::Refused, "{boot}");

@@ -196,3 +196,14 @@ fn uefi_data_is_shown_compared_and_written() {
     assert_eq!(shown["variables"].as_array().unwrap().len(), 3);
     assert!(nitrotpm(&format!("uefi-data write --pk {keys}/PK.crt --out -")).expect(2).stderr.contains("owner"));
 }
+
+/// shim itself is needed for what is built into it; the whole way was held against boots of Debian's shim.
+#[test]
+fn defaults_of_shim_need_a_shim_that_has_them() {
+    let shim = pe_image(&[(".sbat", b"sbat,1,SBAT Version\nshim,4,UEFI shim\n")]);
+    let dir = folder(&[("web.efi", &unified_kernel_image("257.13", "ro")), ("shim.efi", &shim)]);
+    let without = nitrotpm(&format!("predict --image {} --shim-defaults", path(dir.path(), "web.efi"))).expect(2);
+    assert!(without.stderr.contains("none of the images is shim"), "{}", without.stderr);
+    let bare = nitrotpm(&format!("predict --image {} --shim-defaults", path(dir.path(), "shim.efi"))).expect(3);
+    assert!(bare.stderr.contains("vendor certificate"), "{}", bare.stderr);
+}
