@@ -25,11 +25,17 @@ pub(crate) fn shown_in_lines(value: impl Display) {
 /// Runs `parse` and asserts that it never had more than `factor` bytes for each byte of input, and 256 KiB, at a time.
 #[track_caller]
 pub(crate) fn bounded<T>(data: &[u8], factor: usize, parse: impl FnOnce() -> T) -> T {
+    bounded_beside(256 << 10, data, factor, parse)
+}
+
+/// The same with another number of bytes beside the multiple of the input.
+#[track_caller]
+pub(crate) fn bounded_beside<T>(beside: usize, data: &[u8], factor: usize, parse: impl FnOnce() -> T) -> T {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
     let value = parse();
     let used = ALLOCATOR.peak_usage().saturating_sub(before);
-    let bound = data.len() * factor + (256 << 10);
+    let bound = data.len() * factor + beside;
     assert!(used <= bound, "{used} bytes of memory for {} bytes of input", data.len());
     value
 }

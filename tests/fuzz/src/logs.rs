@@ -276,7 +276,10 @@ pub(crate) fn built_log(data: &[u8]) {
             assert_eq!(again.events(), builder.events(), "parsing undoes writing");
             assert_eq!(again.finish().expect("written before"), bytes);
             use_log(&log, &bytes);
-            page(&bytes, &log);
+            // Writing a page takes longer than all the rest: short logs have to do.
+            if log.event_count() <= 8 {
+                page(&bytes, &log);
+            }
         }
         Err(error) => refused(&error, bytes.len()),
     }
