@@ -108,7 +108,7 @@ fn now() -> Clock {
 }
 
 fn case(evidence: Evidence, trust: Trust, policy: String) -> Case {
-    Case { evidence, trust, policy, nonce: Some(NONCE.to_vec()), clock: now(), previous: None }
+    Case { evidence, trust, policy, nonce: Some(NONCE.to_vec()), clock: now(), previous: None, ima_allow_list: None }
 }
 
 fn codes(case: &Case) -> Vec<&'static str> {
