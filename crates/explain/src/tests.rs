@@ -260,7 +260,7 @@ fn a_prediction_without_data_names_the_part_too() {
     let same = EventLog::parse(&same, &ParseOptions::default()).unwrap();
     assert_eq!(compare(&good, &same, None, &[]).unwrap(), []);
     let line = Image { line: "ro quiet rd.break", ..WEB_42 };
-    let explained = line.explained(&WEB_42, &[4, 12], &known(&[good.clone()]));
+    let explained = line.explained(&WEB_42, &[4, 12], &known(std::slice::from_ref(&good)));
     assert_eq!(explained[0].cause, Cause::KernelCommandLine);
     assert!(explained[0].message.contains("has `rd.break` added"), "{}", explained[0].message);
     let initrd = Image { initrd: "initrd 41", ..WEB_42 };
