@@ -37,9 +37,10 @@ fn appraise(boot: &str, policy_of: &str) -> AttestationResult {
 }
 
 /// Whose prediction a tampered boot is held against, and where it differs from it.
-const TAMPERED: [(&str, &str, &[u8]); 2] = [
+const TAMPERED: [(&str, &str, &[u8]); 3] = [
     ("tampered-command-line", "secure-boot-off", &[4, 9, 11]),
     ("tampered-kernel", "secure-boot-off", &[4, 11]),
+    ("tampered-addon", "tampered-addon", &[4, 9, 12]),
 ];
 
 #[test]
