@@ -20,10 +20,10 @@ const fn target(name: &'static str, run: fn(&[u8]), longest: usize, smoke: usize
 
 /// All targets.
 pub(crate) const TARGETS: &[Target] = &[
-    target("event-log", logs::event_log, 24 << 10, 3_000),
-    target("event-log-built", logs::built_log, 16 << 10, 3_000),
-    target("event-payload", logs::payloads, 4 << 10, 2_000),
-    target("event-log-diff", logs::two_logs, 16 << 10, 1_000),
+    target("event-log", logs::event_log, 24 << 10, 1_000),
+    target("event-log-built", logs::built_log, 16 << 10, 500),
+    target("event-payload", logs::payloads, 4 << 10, 1_000),
+    target("event-log-diff", logs::two_logs, 16 << 10, 500),
     target("cel", logs::cel, 8 << 10, 5_000),
     target("ima", logs::ima, 8 << 10, 5_000),
     target("ima-allow-list", logs::allow_list, 2 << 10, 20_000),
