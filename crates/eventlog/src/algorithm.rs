@@ -27,14 +27,13 @@ impl AlgorithmId {
     /// The length of a digest in bytes, where the algorithm is one of the registry.
     #[must_use]
     pub const fn digest_len(self) -> Option<usize> {
-        match self {
-            Self::SM3_256 | Self::SHA3_256 => Some(32),
-            Self::SHA3_384 => Some(48),
-            Self::SHA3_512 => Some(64),
-            _ => match self.bank() {
-                Some(bank) => Some(bank.digest_len()),
-                None => None,
-            },
+        // Bank by bank it would be looked up twice for every digest of a log.
+        match self.0 {
+            0x0004 => Some(20),
+            0x000B | 0x0012 | 0x0027 => Some(32),
+            0x000C | 0x0028 => Some(48),
+            0x000D | 0x0029 => Some(64),
+            _ => None,
         }
     }
 
@@ -156,4 +155,21 @@ pub(crate) fn declared_size(raw: &[u8], algorithm: AlgorithmId) -> Option<usize>
             .find(|[a, b, ..]| AlgorithmId(u16::from_le_bytes([*a, *b])) == algorithm)
             .map(|[.., c, d]| usize::from(u16::from_le_bytes([*c, *d])))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_known_bank_is_its_own_and_every_length_has_a_name() {
+        for id in (0..=u16::MAX).map(AlgorithmId) {
+            assert_eq!(id.digest_len().is_some(), id.name().is_some(), "{id}");
+            if let Some(bank) = id.bank() {
+                assert_eq!(id.digest_len(), Some(bank.digest_len()));
+            }
+        }
+        let lengths = [AlgorithmId::SM3_256, AlgorithmId::SHA3_256, AlgorithmId::SHA3_384, AlgorithmId::SHA3_512];
+        assert_eq!(lengths.map(AlgorithmId::digest_len), [32, 32, 48, 64].map(Some));
+    }
 }

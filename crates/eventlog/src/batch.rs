@@ -6,16 +6,18 @@ mod threads;
 
 use alloc::vec::Vec;
 
+use core::ops::Range;
+
 use nitrotpm_pcr::{Backends, Bank, Batch, LogId, PcrIndex, PcrValues};
 
 pub use self::payloads::CheckedPayload;
 use self::payloads::Pending;
 #[cfg(feature = "rayon")]
 pub use self::threads::replay_parallel;
+use crate::algorithm::DeclaredBanks;
+use crate::log::Digested;
 use crate::replay::{StartupLocality, start_value};
-use crate::{
-    DeclaredBank, Event, EventLog, Format, LogError, ParseOptions, ReplayedBank, ReplayedLog, ReplayedRegister,
-};
+use crate::{Event, EventLog, Format, LogError, ParseOptions, ReplayedBank, ReplayedLog, ReplayedRegister};
 
 /// Replays many logs side by side, each in all banks that the toolkit can compute.
 ///
@@ -50,6 +52,9 @@ pub struct LogBatch<'d> {
     missing: Vec<Missing>,
     payloads: Vec<Pending<'d>>,
 }
+
+/// What takes the events of a log, with the banks that its header declares.
+type Visit<'v, 'd> = dyn FnMut(&DeclaredBanks, &Event<'d>, Digested) + 'v;
 
 /// One log in a [`LogBatch`]: of use only with the batch it came from, until that is emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,7 +140,7 @@ impl<'d> LogBatch<'d> {
         wanted: impl Fn(Bank) -> bool,
     ) -> Result<BatchedLog, LogError> {
         self.add(wanted, |visit| {
-            log.events().for_each(|event| visit(log.banks(), &event));
+            log.events().for_each(|event| visit(log.declared(), &event, Digested::Otherwise));
             Ok(*log)
         })
     }
@@ -144,28 +149,38 @@ impl<'d> LogBatch<'d> {
     fn add(
         &mut self,
         wanted: impl Fn(Bank) -> bool,
-        walk: impl FnOnce(&mut dyn FnMut(&[DeclaredBank], &Event<'d>)) -> Result<EventLog<'d>, LogError>,
+        walk: impl FnOnce(&mut Visit<'_, 'd>) -> Result<EventLog<'d>, LogError>,
     ) -> Result<BatchedLog, LogError> {
         let (missing, payloads) = (self.missing.len(), self.payloads.len());
         let mut adding = self.batch.add_log();
         let mut locality = StartupLocality::default();
-        let mut declared = None;
+        let mut layout = None;
         let mut noted = Noted { list: &mut self.missing, of_this_log: missing };
         let (with_payloads, pending) = (self.with_payloads, &mut self.payloads);
-        let walked = walk(&mut |banks, event| {
+        let walked = walk(&mut |banks, event, digested| {
             locality.see(event);
             let Some(pcr) = event.pcr().filter(|_| event.extends()) else { return };
-            let declared = *declared.get_or_insert_with(|| mask(banks, &wanted));
+            let layout: &Layout = layout.get_or_insert_with(|| Layout::new(banks, &wanted));
             let mut found = 0_u8;
-            for (algorithm, digest) in event.digests() {
-                let Some(bank) = algorithm.bank() else { continue };
-                // The parser took as many bytes as the bank's digests have: none is refused.
-                if declared & bit(bank) != 0 && adding.extend(bank, pcr, digest).is_ok() {
-                    found |= bit(bank);
+            if digested == Digested::AllInOrder {
+                for (bank, range) in layout.digests() {
+                    // The parser saw that they all are there.
+                    let digest = event.raw_digests().get(range);
+                    if digest.is_some_and(|digest| adding.extend(bank, pcr, digest).is_ok()) {
+                        found |= bit(bank);
+                    }
+                }
+            } else {
+                for (algorithm, digest) in event.digests() {
+                    let Some(bank) = algorithm.bank() else { continue };
+                    // The parser took as many bytes as the bank's digests have: none is refused.
+                    if layout.mask & bit(bank) != 0 && adding.extend(bank, pcr, digest).is_ok() {
+                        found |= bit(bank);
+                    }
                 }
             }
-            if found != declared {
-                noted.note(event, pcr, declared & !found);
+            if found != layout.mask {
+                noted.note(event, pcr, layout.mask & !found);
             }
             if with_payloads {
                 pending.push(Pending::new(event));
@@ -179,7 +194,7 @@ impl<'d> LogBatch<'d> {
             let id = adding.finish(|bank, index| start_value(bank, index, locality));
             // Every start value is of the bank that it is asked for.
             let id = id.map_err(|_| LogError::NothingMeasured)?;
-            let banks = declared.unwrap_or_else(|| mask(log.banks(), &wanted));
+            let banks = layout.unwrap_or_else(|| Layout::new(log.declared(), &wanted)).mask;
             Ok(Entry { log, id, banks, locality, missing, payloads })
         });
         match added {
@@ -214,6 +229,16 @@ impl<'d> LogBatch<'d> {
     pub fn replay(&mut self) -> ReplayedBatch<'_, 'd> {
         self.batch.run(&self.backends);
         ReplayedBatch(self)
+    }
+
+    /// Where the lists stand and how long they may grow without moving.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> [(usize, usize); 3] {
+        [
+            (self.logs.as_ptr().addr(), self.logs.capacity()),
+            (self.missing.as_ptr().addr(), self.missing.capacity()),
+            (self.payloads.as_ptr().addr(), self.payloads.capacity()),
+        ]
     }
 
     /// Empties the batch and keeps its memory.
@@ -268,8 +293,38 @@ const fn bit(bank: Bank) -> u8 {
     }
 }
 
-fn mask(banks: &[DeclaredBank], wanted: impl Fn(Bank) -> bool) -> u8 {
-    banks.iter().filter_map(DeclaredBank::bank).filter(|bank| wanted(*bank)).fold(0, |mask, bank| mask | bit(bank))
+/// The banks of a log that are replayed.
+#[derive(Clone, Copy, Debug)]
+struct Layout {
+    /// By their place in [`Bank::ALL`].
+    mask: u8,
+    /// Each with where its digest begins in an event that has all banks in the header's order.
+    digests: [Option<(Bank, usize)>; 4],
+}
+
+impl Layout {
+    fn new(banks: &DeclaredBanks, wanted: impl Fn(Bank) -> bool) -> Self {
+        let mut layout = Self { mask: 0, digests: [None; 4] };
+        let mut places = layout.digests.iter_mut();
+        let mut at = 0_usize;
+        for declared in banks.as_slice() {
+            // Behind its identifier.
+            at = at.saturating_add(2);
+            // A header names no bank twice: there are places for all.
+            if let Some(bank) = declared.bank().filter(|bank| wanted(*bank))
+                && let Some(place) = places.next()
+            {
+                *place = Some((bank, at));
+                layout.mask |= bit(bank);
+            }
+            at = at.saturating_add(usize::from(declared.size));
+        }
+        layout
+    }
+
+    fn digests(&self) -> impl Iterator<Item = (Bank, Range<usize>)> + '_ {
+        self.digests.iter().flatten().map(|(bank, at)| (*bank, *at..at.saturating_add(bank.digest_len())))
+    }
 }
 
 /// The logs of a [`LogBatch`] after their replay.
@@ -330,7 +385,14 @@ impl<'b, 'd> BatchReplay<'b, 'd> {
     /// The registers of a bank that have events, in order.
     pub fn registers(&self, bank: Bank) -> impl Iterator<Item = (PcrIndex, ReplayedRegister)> + use<'b, 'd> {
         let log = *self;
-        PcrIndex::all().map(move |pcr| (pcr, log.register(bank, pcr))).filter(|(_, register)| register.has_events())
+        let lacking = !self.missing().is_empty();
+        PcrIndex::all().filter_map(move |pcr| {
+            let replayed = log.batch.batch.register(log.entry.id, bank, pcr);
+            if replayed.is_none() && !lacking {
+                return None;
+            }
+            Some((pcr, log.register(bank, pcr))).filter(|(_, register)| register.has_events())
+        })
     }
 
     /// The values of all registers that have events and whose events all carry the bank's digest.

@@ -96,6 +96,12 @@ impl<'a> Event<'a> {
         self.data_offset
     }
 
+    /// The digests as they stand in the event.
+    #[inline]
+    pub(crate) const fn raw_digests(&self) -> &'a [u8] {
+        self.digests
+    }
+
     /// The digests in the event's own order, each algorithm once, known or not.
     #[must_use]
     pub const fn digests(&self) -> Digests<'a> {
@@ -121,26 +127,11 @@ impl<'a> Event<'a> {
         self.event_type != EventType::NO_ACTION && self.register != Register::OutOfBand
     }
 
-    /// Reads a `TCG_PCR_EVENT2` (TCG PC Client Platform Firmware Profile 1.06, section 10.2.2).
-    #[inline]
-    pub(crate) fn read_agile(
-        reader: &mut Reader<'a>,
-        index: usize,
-        banks: &DeclaredBanks,
-        declared: &'a [u8],
-        last_register: u32,
-    ) -> Result<Self, LogError> {
-        match Self::read_usual(reader, index, banks, declared, last_register) {
-            Some(event) => Ok(event),
-            None => Self::read_any(reader, index, banks, declared, last_register),
-        }
-    }
-
     /// Reads an event that is what nearly all are: whole, with one digest of each declared bank, in the header's order.
     ///
     /// Every other event, sound or not, is `None` and leaves the reader as it is: [`Event::read_any`] judges it. What
     /// this accepts, that accepts too, and reads as the same event; a test holds them against each other.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_usual(
         reader: &mut Reader<'a>,
         index: usize,
@@ -168,7 +159,8 @@ impl<'a> Event<'a> {
         Some(Self { index, offset, register, event_type, digests, declared, data_offset, data })
     }
 
-    /// Reads any event, and says what is wrong with it.
+    /// Reads any `TCG_PCR_EVENT2` (TCG PC Client Platform Firmware Profile 1.06, section 10.2.2), and says what is wrong
+    /// with it.
     #[cold]
     #[inline(never)]
     pub(crate) fn read_any(

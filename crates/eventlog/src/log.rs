@@ -153,7 +153,7 @@ impl<'a> EventLog<'a> {
     /// over bytes, a header that breaks a rule, algorithms that are undeclared or stand twice, registers that do not
     /// exist. An unknown event type, or an unknown algorithm that the header declares, is no error.
     pub fn parse(bytes: &'a [u8], options: &ParseOptions) -> Result<Self, LogError> {
-        Self::parse_visiting(bytes, options, |_, _| ())
+        Self::parse_visiting(bytes, options, |_, _, _| ())
     }
 
     /// Parses a log and gives every event after the header to `visit`, with the declared banks: one pass where a caller
@@ -161,7 +161,7 @@ impl<'a> EventLog<'a> {
     pub(crate) fn parse_visiting(
         bytes: &'a [u8],
         options: &ParseOptions,
-        visit: impl FnMut(&[DeclaredBank], &Event<'a>),
+        visit: impl FnMut(&DeclaredBanks, &Event<'a>, Digested),
     ) -> Result<Self, LogError> {
         if bytes.is_empty() {
             return Err(LogError::Empty);
@@ -211,7 +211,7 @@ impl<'a> EventLog<'a> {
     fn check_body(
         &mut self,
         bytes: &'a [u8],
-        mut visit: impl FnMut(&[DeclaredBank], &Event<'a>),
+        mut visit: impl FnMut(&DeclaredBanks, &Event<'a>, Digested),
     ) -> Result<(), LogError> {
         let smallest = if self.format == Format::Sha1 { SMALLEST_SHA1_EVENT } else { SMALLEST_AGILE_EVENT };
         // Where the run of equal bytes that ends the log begins: found once, so that no run is scanned twice.
@@ -229,11 +229,14 @@ impl<'a> EventLog<'a> {
                 self.tail = Tail::Zeros { offset, length };
                 break;
             }
-            let event = events.read()?;
+            let (event, digested) = match events.read_usual() {
+                Some(event) => (event, Digested::AllInOrder),
+                None => (events.read()?, Digested::Otherwise),
+            };
             if event.index() > 0 && event.event_type() == EventType::NO_ACTION && is_spec_id(event.data()) {
                 return Err(LogError::Header { offset: event.offset(), problem: "is a second one" });
             }
-            visit(self.banks.as_slice(), &event);
+            visit(&self.banks, &event, digested);
         }
         self.event_count = events.next_index;
         if self.event_count == 0 {
@@ -256,7 +259,6 @@ impl<'a> EventLog<'a> {
         self.banks.as_slice()
     }
 
-    #[cfg(test)]
     pub(crate) const fn declared(&self) -> &DeclaredBanks {
         &self.banks
     }
@@ -318,6 +320,15 @@ impl<'a> EventLog<'a> {
     }
 }
 
+/// What is known of an event's digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Digested {
+    /// There is one of each declared bank, in the header's order.
+    AllInOrder,
+    /// They are to be looked at.
+    Otherwise,
+}
+
 fn sha1_bank() -> DeclaredBanks {
     let mut banks = DeclaredBanks::default();
     // The list is empty: there is place.
@@ -337,14 +348,29 @@ pub struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    #[inline]
+    const fn last_register(&self) -> u32 {
+        if matches!(self.format, Format::Ccel) { LAST_CC_REGISTER } else { LAST_PCR }
+    }
+
+    /// The next event where it is what nearly all are.
+    #[inline(always)]
+    fn read_usual(&mut self) -> Option<Event<'a>> {
+        if self.format == Format::Sha1 {
+            return None;
+        }
+        let (index, last_register) = (self.next_index, self.last_register());
+        let event = Event::read_usual(&mut self.reader, index, &self.banks, self.declared, last_register)?;
+        self.next_index = index.saturating_add(1);
+        Some(event)
+    }
+
+    /// The next event, whatever it is.
     fn read(&mut self) -> Result<Event<'a>, LogError> {
-        let index = self.next_index;
-        let last_register = if self.format == Format::Ccel { LAST_CC_REGISTER } else { LAST_PCR };
+        let (index, last_register) = (self.next_index, self.last_register());
         let event = if self.format == Format::Sha1 {
             Event::read_sha1(&mut self.reader, index, last_register)?
         } else {
-            Event::read_agile(&mut self.reader, index, &self.banks, self.declared, last_register)?
+            Event::read_any(&mut self.reader, index, &self.banks, self.declared, last_register)?
         };
         self.next_index = index.saturating_add(1);
         Ok(event)
@@ -356,8 +382,11 @@ impl<'a> Iterator for Events<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Event<'a>> {
-        if let Some(header) = self.header.take() {
-            return Some(header);
+        if self.header.is_some() {
+            return self.header.take();
+        }
+        if let Some(event) = self.read_usual() {
+            return Some(event);
         }
         // Every event was read once by the parser, from the same bytes: reading it again does not fail.
         if self.reader.is_empty() { None } else { self.read().ok() }

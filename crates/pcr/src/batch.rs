@@ -169,6 +169,12 @@ impl<'d> Batch<'d> {
         with_room!([&] self, message.bank, room => room.digest(message.place))
     }
 
+    /// Whether the digest of a message is this one; `false` before [`run`](Self::run).
+    #[must_use]
+    pub fn digest_is(&self, message: MessageId, expected: &[u8]) -> bool {
+        with_room!([&] self, message.bank, room => room.digest_is(message.place, expected))
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.sha1.clear();
@@ -394,6 +400,11 @@ impl<'d, B: DigestBytes> Room<'d, B> {
 
     fn digest(&self, message: usize) -> Option<Digest> {
         (message < self.done.1).then(|| self.messages.get(message).map(|message| message.digest.to_digest()))?
+    }
+
+    fn digest_is(&self, message: usize, expected: &[u8]) -> bool {
+        let digest = self.messages.get(message).filter(|_| message < self.done.1);
+        digest.is_some_and(|message| message.digest.as_ref() == expected)
     }
 
     fn clear(&mut self) {

@@ -24,6 +24,8 @@ pub(super) struct Pending<'d> {
     event_type: EventType,
     data: &'d [u8],
     digests: Digests<'d>,
+    /// The rule that most likely holds.
+    likely: Option<Rule>,
     /// The messages of the likely rule, one for each digest that can be computed, in the event's order: at most one a
     /// bank.
     messages: [Option<MessageId>; 4],
@@ -36,18 +38,15 @@ impl<'d> Pending<'d> {
             event_type: event.event_type(),
             data: event.data(),
             digests: event.digests(),
+            likely: None,
             messages: [None; 4],
         }
     }
 
-    /// What the likely rule covers, where it hashes bytes of the data as they stand.
-    fn likely(&self) -> Option<(Rule, &'d [u8])> {
-        let rule = likely_rule(self.event_type, self.data)?;
-        Some((rule, rule.covered(self.data)?))
-    }
-
     pub(super) fn add_to(&mut self, batch: &mut Batch<'d>) {
-        let Some((_, covered)) = self.likely() else { return };
+        let Some(rule) = likely_rule(self.event_type, self.data) else { return };
+        let Some(covered) = rule.covered(self.data) else { return };
+        self.likely = Some(rule);
         let banks = self.digests.filter_map(|(algorithm, _)| algorithm.bank());
         for (bank, message) in banks.zip(&mut self.messages) {
             *message = Some(batch.add_message(bank, covered));
@@ -56,15 +55,14 @@ impl<'d> Pending<'d> {
 
     pub(super) fn check(&self, batch: &Batch<'_>) -> CheckedPayload {
         let known = self.digests.filter(|(algorithm, _)| algorithm.bank().is_some());
-        let likely = self.likely().map(|(rule, _)| rule);
         let mut compared = 0_usize;
-        let holds = known.clone().zip(&self.messages).all(|((_, digest), message)| {
+        let holds = known.zip(&self.messages).all(|((_, digest), message)| {
             compared = compared.saturating_add(1);
-            message.and_then(|message| batch.digest(message)).is_some_and(|found| found.as_bytes() == digest)
+            message.is_some_and(|message| batch.digest_is(message, digest))
         });
-        let check = match likely {
+        let check = match self.likely {
             Some(rule) if holds && compared > 0 => PayloadCheck::Verified(rule),
-            _ => check_others(self.event_type, self.data, &self.digests, likely),
+            likely => check_others(self.event_type, self.data, &self.digests, likely),
         };
         CheckedPayload { event: self.event, check }
     }

@@ -201,3 +201,26 @@ fn payloads_are_checked_in_a_batch_as_alone() {
     let checks: Vec<_> = log.payload_checks().skip(6).map(|checked| checked.check).collect();
     assert_eq!(checks, [PayloadCheck::Mismatch, PayloadCheck::NotCheckable, PayloadCheck::NotCheckable]);
 }
+
+/// What is below it, the registers and messages, has a test of its own in the crate `pcr`.
+#[test]
+fn a_second_batch_of_the_same_size_allocates_nothing() {
+    let whole = bytes_of(&boot());
+    let mut builder = LogBuilder::crypto_agile(&[Bank::Sha256, Bank::Sha384]);
+    builder.measure(9, EventType::SEPARATOR, &[0; 4]);
+    builder.events_mut().last_mut().unwrap().digests.retain(|(id, _)| id.0 == Bank::Sha256.tpm_id());
+    let lacking = bytes_of(&builder);
+    let mut batch = LogBatch::new().check_payloads();
+    let mut memory = Vec::new();
+    for _ in 0..3 {
+        let mut filled = batch.reuse();
+        for log in [&whole, &lacking, &whole] {
+            filled.push(log, &ParseOptions::default()).unwrap();
+        }
+        assert!(filled.replay().logs().all(|log| log.payload_checks().count() > 0));
+        memory.push(filled.memory());
+        batch = filled.reuse();
+    }
+    assert_eq!(memory[0], memory[1]);
+    assert_eq!(memory[1], memory[2]);
+}

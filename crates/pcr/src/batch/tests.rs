@@ -94,9 +94,12 @@ fn messages_are_hashed() {
     let mut batch = Batch::new();
     let ids: Vec<_> = texts.iter().map(|text| batch.add_message(HashAlgorithm::Sha384, text)).collect();
     assert_eq!(batch.digest(ids[0]), None);
+    assert!(!batch.digest_is(ids[0], &[0; 48]));
     batch.run(&Backends::detect());
     for (text, id) in texts.iter().zip(ids) {
-        assert_eq!(batch.digest(id), Some(nitrotpm_digest_lanes::hash(HashAlgorithm::Sha384, &[text])));
+        let expected = nitrotpm_digest_lanes::hash(HashAlgorithm::Sha384, &[text]);
+        assert_eq!(batch.digest(id), Some(expected));
+        assert!(batch.digest_is(id, expected.as_bytes()) && !batch.digest_is(id, &[0; 48]));
     }
 }
 

@@ -91,7 +91,7 @@ struct FailedFile<'a> {
 pub(super) fn run(args: &ReplayArgs, expected: Option<&PcrValues>, style: Style) -> Result<Exit, Failure> {
     let started = Instant::now();
     let format = args.format.format;
-    let paths = Paths::new(&args.files, args.files_from.as_deref(), args.null)?;
+    let paths = Paths::new(args.files.clone(), args.files_from.as_deref(), args.null)?;
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let job = Job {
         expected,
@@ -195,11 +195,13 @@ impl Job<'_> {
                     bytes = bytes.saturating_add(read.as_ref().map_or(0, Vec::len));
                     files.push((path, read));
                 }
-                batch = self.replay(&files, batch, &mut written);
-                files.clear();
                 if large.is_some() {
-                    batch = self.new_batch();
+                    // Payloads are then checked event by event: a list of all would be larger than the file.
+                    self.replay(&files, LogBatch::new(), &mut written);
+                } else {
+                    batch = self.replay(&files, batch, &mut written);
                 }
+                files.clear();
             }
             if !self.write(portion, written) {
                 return;
@@ -228,6 +230,13 @@ impl Job<'_> {
         // The kernel reports 0 for its logs: the size is a guess, and the log is read to its end.
         let size = file.metadata().map_err(failed)?.len();
         let limit = u64::try_from(ParseOptions::MAX_SIZE).unwrap_or(u64::MAX);
+        let too_large = || {
+            let message = format!("{} has more than {limit} bytes: it is no event log", Shown(path));
+            Err(Failure::invalid("file.too-large", message))
+        };
+        if size > limit {
+            return too_large();
+        }
         if size > LARGE {
             take_large();
         }
@@ -239,8 +248,7 @@ impl Job<'_> {
         }
         file.read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() > ParseOptions::MAX_SIZE {
-            let message = format!("{} has more than {limit} bytes: it is no event log", Shown(path));
-            return Err(Failure::invalid("file.too-large", message));
+            return too_large();
         }
         Ok(bytes)
     }

@@ -49,7 +49,7 @@ struct Folder {
 }
 
 impl Paths {
-    pub(super) fn new(named: &[PathBuf], list: Option<&Path>, null: bool) -> Result<Self, Failure> {
+    pub(super) fn new(named: Vec<PathBuf>, list: Option<&Path>, null: bool) -> Result<Self, Failure> {
         let open = |name: &Path| -> Result<List, Failure> {
             let reader: Box<dyn BufRead + Send> = if name == Path::new("-") {
                 Box::new(BufReader::new(std::io::stdin()))
@@ -60,7 +60,7 @@ impl Paths {
             Ok(List { reader, separator: if null { 0 } else { b'\n' }, name: name.to_owned() })
         };
         let list = list.map(open).transpose()?;
-        Ok(Self { named: Vec::from(named).into_iter(), list, folders: Vec::new() })
+        Ok(Self { named: named.into_iter(), list, folders: Vec::new() })
     }
 
     /// A path that was given: a folder is walked, whether the path is a link or not.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use nitrotpm_eventlog::{BatchReplay, LogError, PayloadCheck};
+use nitrotpm_eventlog::{BatchReplay, Event, LogError, PayloadCheck};
 use nitrotpm_pcr::{Bank, PcrValues};
 use serde::Serialize;
 
@@ -158,15 +158,21 @@ impl std::fmt::Display for Payloads {
     }
 }
 
+/// Of a batch that checked them, or else event by event.
 fn count(log: &BatchReplay<'_, '_>) -> Payloads {
     let mut payloads = Payloads::default();
-    for checked in log.payload_checks() {
-        let place = match checked.check {
+    let mut add = |check| {
+        let place = match check {
             PayloadCheck::Verified(_) => &mut payloads.verified,
             PayloadCheck::Mismatch => &mut payloads.mismatch,
             PayloadCheck::NotCheckable => &mut payloads.not_checkable,
         };
         *place = place.saturating_add(1);
+    };
+    if log.payload_checks().next().is_some() {
+        log.payload_checks().for_each(|checked| add(checked.check));
+    } else {
+        log.log().events().filter(Event::extends).for_each(|event| add(event.payload_check()));
     }
     payloads
 }
