@@ -85,7 +85,8 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
 /// What is built into the shim among the images.
 fn shim_defaults<'a>(images: &[PeImage<'a>]) -> Result<ShimDefaults<'a>, Failure> {
     let shim = images.iter().find(|image| image.kind() == ImageKind::Shim);
-    let shim = shim.ok_or_else(|| Failure::usage("boot.shim-defaults", "--shim-defaults: none of the images is shim"))?;
+    let shim =
+        shim.ok_or_else(|| Failure::usage("boot.shim-defaults", "--shim-defaults: none of the images is shim"))?;
     ShimDefaults::of(shim).ok_or_else(|| {
         let message = format!(
             "{} has no vendor certificate and SBAT level that can be read; give shim's variables in a description (--boot)",
