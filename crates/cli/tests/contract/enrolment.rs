@@ -1,5 +1,5 @@
 //! The verifier's side of an enrolment, by files. The TPM's side is played by who knows the secret; the whole way with a
-//! TPM is `examples/enrol-without-aws`.
+//! TPM is `docs/examples/enrol-without-aws`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
