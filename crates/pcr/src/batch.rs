@@ -6,9 +6,12 @@ use nitrotpm_digest_lanes::{
     AlgorithmMismatch, Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, WrongLength,
 };
 
+pub use self::events::DigestPlaces;
+use self::events::WholeEvents;
 use self::order::longest_first;
 use crate::PcrIndex;
 
+mod events;
 mod order;
 
 /// Registers to extend and messages to hash, of any number of logs.
@@ -43,6 +46,8 @@ pub struct Batch<'d> {
     sha256: Room<'d, [u8; 32]>,
     sha384: Room<'d, [u8; 48]>,
     sha512: Room<'d, [u8; 64]>,
+    /// Those events of the log that is being added which have all banks.
+    events: WholeEvents<'d>,
     logs: usize,
 }
 
@@ -130,6 +135,7 @@ impl<'d> Batch<'d> {
         self.sha256.begin();
         self.sha384.begin();
         self.sha512.begin();
+        self.events.begin();
         AddLog(self)
     }
 
@@ -192,6 +198,7 @@ impl<'d> Batch<'d> {
             sha256: self.sha256.reuse(),
             sha384: self.sha384.reuse(),
             sha512: self.sha512.reuse(),
+            events: self.events.reuse(),
             logs: 0,
         }
     }
@@ -210,7 +217,44 @@ impl<'d> AddLog<'_, 'd> {
     /// [`BatchError::DigestLength`] for a digest that has not the bank's length.
     #[inline]
     pub fn extend(&mut self, bank: HashAlgorithm, index: PcrIndex, digest: &'d [u8]) -> Result<(), BatchError> {
+        // What came before it is extended before it.
+        self.settle(index);
         with_room!([&mut] self.0, bank, room => room.extend(index, digest))
+    }
+
+    /// Says where the digests of those events stand which [`extend_event`](Self::extend_event) adds from here on.
+    pub fn lay_out(&mut self, places: DigestPlaces) {
+        PcrIndex::all().for_each(|index| self.settle(index));
+        self.0.events.places = places;
+    }
+
+    /// Adds the digests of one event in all banks that were [laid out](Self::lay_out), in the order of the log.
+    ///
+    /// The same as [`extend`](Self::extend) for each of them, and several times as fast: the bytes are noted once.
+    ///
+    /// # Errors
+    /// [`BatchError::DigestLength`] where `digests` ends before the last digest does.
+    #[inline]
+    pub fn extend_event(&mut self, index: PcrIndex, digests: &'d [u8]) -> Result<(), BatchError> {
+        self.0.events.push(index, digests)
+    }
+
+    /// Hands the events of a register that are noted as a whole to each bank, so that others can follow them.
+    #[inline]
+    fn settle(&mut self, index: PcrIndex) {
+        if self.0.events.has(index) {
+            self.hand_over(index);
+        }
+    }
+
+    #[cold]
+    fn hand_over(&mut self, index: PcrIndex) {
+        let Batch { sha1, sha256, sha384, sha512, events, .. } = &mut *self.0;
+        sha1.take_over(index, events);
+        sha256.take_over(index, events);
+        sha384.take_over(index, events);
+        sha512.take_over(index, events);
+        events.forget(index);
     }
 
     /// Ends the log. `start` gives the value before the first extend of each register that has events.
@@ -220,10 +264,12 @@ impl<'d> AddLog<'_, 'd> {
     pub fn finish(self, mut start: impl FnMut(HashAlgorithm, PcrIndex) -> Digest) -> Result<LogId, BatchError> {
         let batch = self.0;
         let log = batch.logs;
-        let done = (batch.sha1.finish(&mut start))
-            .and_then(|()| batch.sha256.finish(&mut start))
-            .and_then(|()| batch.sha384.finish(&mut start))
-            .and_then(|()| batch.sha512.finish(&mut start));
+        let events = &batch.events;
+        let done = (batch.sha1.finish(events, &mut start))
+            .and_then(|()| batch.sha256.finish(events, &mut start))
+            .and_then(|()| batch.sha384.finish(events, &mut start))
+            .and_then(|()| batch.sha512.finish(events, &mut start));
+        batch.events.begin();
         if let Err(error) = done {
             // Those banks that took the log before the error let go of it.
             batch.sha1.keep(log);
@@ -246,6 +292,12 @@ struct Register<B> {
 }
 
 const REGISTERS: usize = 24;
+
+/// The bit of a register.
+#[inline]
+fn bit(index: PcrIndex) -> u32 {
+    1_u32.wrapping_shl(u32::from(index.get()))
+}
 
 /// No place in a list.
 const NONE: u32 = u32::MAX;
@@ -304,17 +356,33 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         };
         if let Some(list) = self.incoming.get_mut(usize::from(index)) {
             list.push(digest);
-            self.touched |= 1_u32.wrapping_shl(u32::from(index.get()));
+            self.touched |= bit(index);
         }
         Ok(())
     }
 
+    /// The digests of a register's whole events.
+    fn take_over(&mut self, index: PcrIndex, events: &WholeEvents<'d>) {
+        let mut digests = events.digests::<B>(index).peekable();
+        if let Some(list) = self.incoming.get_mut(usize::from(index))
+            && digests.peek().is_some()
+        {
+            list.extend(digests);
+            self.touched |= bit(index);
+        }
+    }
+
     /// Each register's digests get a stretch of their own, in the order of the log.
-    fn finish(&mut self, start: &mut impl FnMut(HashAlgorithm, PcrIndex) -> Digest) -> Result<(), BatchError> {
+    fn finish(
+        &mut self,
+        events: &WholeEvents<'d>,
+        start: &mut impl FnMut(HashAlgorithm, PcrIndex) -> Digest,
+    ) -> Result<(), BatchError> {
         let mut places = [NONE; REGISTERS];
-        if self.touched != 0 {
+        let touched = self.touched | events.touched_in(B::ALGORITHM);
+        if touched != 0 {
             for ((index, list), place) in PcrIndex::all().zip(&mut self.incoming).zip(&mut places) {
-                if list.is_empty() {
+                if touched & bit(index) == 0 {
                     continue;
                 }
                 let value = start(B::ALGORITHM, index);
@@ -325,8 +393,11 @@ impl<'d, B: DigestBytes> Room<'d, B> {
                     return Err(BatchError::StartBank { index, cause });
                 };
                 *place = u32::try_from(self.registers.len()).unwrap_or(NONE);
-                self.registers.push(Register { value: *value, from: self.digests.len(), extends: list.len() });
+                let from = self.digests.len();
                 self.digests.append(list);
+                self.digests.extend(events.digests::<B>(index));
+                let extends = self.digests.len().saturating_sub(from);
+                self.registers.push(Register { value: *value, from, extends });
             }
             self.touched = 0;
         }
