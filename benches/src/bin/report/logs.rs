@@ -124,16 +124,17 @@ fn race(report: &mut Report, logs: &[Vec<u8>]) -> f64 {
     ours
 }
 
-pub(crate) fn logs(report: &mut Report) {
-    let Ok(log) = std::fs::read(corpus(LOG)) else {
-        println!("\nWhole logs: not measured, the corpus is not there (set NITROTPM_CORPUS)");
-        report.target("whole logs", 6.0, None);
-        return;
-    };
-    let logs = copies(&log);
+/// The log that is replayed, or why there is none.
+pub(crate) fn log() -> Result<Vec<u8>, String> {
+    let path = corpus(LOG);
+    std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+pub(crate) fn logs(report: &mut Report, log: &[u8]) {
+    let logs = copies(log);
     let mut events = Vec::new();
-    Walk::each(&log, |event| events.push(event)).expect("a crypto-agile log");
-    assert_same(&log);
+    Walk::each(log, |event| events.push(event)).expect("a crypto-agile log");
+    assert_same(log);
     println!("\nThe log: {} bytes, {} extends a bank", log.len(), events.len());
     let ours = race(report, &logs);
 
@@ -157,7 +158,6 @@ pub(crate) fn logs(report: &mut Report) {
     }
     report.target_by_set("64 logs: swtpm", 150.0, 80.0, swtpm.map(|(all, _)| all / ours));
     whole_process(ours);
-    two_cores(report, &logs);
 }
 
 /// Each copy has its own memory, as logs of different machines would, at distances that are no power of two.
@@ -209,7 +209,8 @@ fn whole_process(ours: f64) {
 }
 
 /// Wall time on one thread and two: the best of many short runs, since another process may hold a core.
-pub(crate) fn two_cores(report: &mut Report, logs: &[Vec<u8>]) {
+pub(crate) fn two_cores(report: &mut Report, log: &[u8]) {
+    let logs = copies(log);
     let many: Vec<&[u8]> = (0..8).flat_map(|_| logs.iter().map(Vec::as_slice)).collect();
     let backends = Backends::detect();
     let at_once = NonZeroUsize::new(32).expect("not zero");
@@ -231,14 +232,6 @@ pub(crate) fn two_cores(report: &mut Report, logs: &[Vec<u8>]) {
     let [one, two] = best.map(|seconds| seconds * 1e3);
     println!("\n{} logs by threads, wall time: one {one:.2} ms, two {two:.2} ms", many.len());
     report.target("two cores: one (wall time: needs two quiet cores)", 1.8, Some(one / two));
-}
-
-/// Only the row that needs two quiet cores.
-pub(crate) fn only_two_cores(report: &mut Report) {
-    match std::fs::read(corpus(LOG)) {
-        Ok(log) => two_cores(report, &copies(&log)),
-        Err(error) => println!("{}: {error}; set NITROTPM_CORPUS", corpus(LOG).display()),
-    }
 }
 
 /// Replays a log a million times in batches and prints the most memory that the process ever had.
