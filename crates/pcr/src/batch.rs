@@ -8,10 +8,13 @@ use nitrotpm_digest_lanes::{
 
 pub use self::events::DigestPlaces;
 use self::events::WholeEvents;
+pub use self::messages::MessageId;
+use self::messages::{Hashed, Messages};
 use self::order::longest_first;
 use crate::PcrIndex;
 
 mod events;
+mod messages;
 mod order;
 
 /// Registers to extend and messages to hash, of any number of logs.
@@ -48,19 +51,13 @@ pub struct Batch<'d> {
     sha512: Room<'d, [u8; 64]>,
     /// Those events of the log that is being added which have all banks.
     events: WholeEvents<'d>,
+    messages: Messages<'d>,
     logs: usize,
 }
 
 /// One log in a [`Batch`]. Of use only with the batch it came from, until that is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LogId(usize);
-
-/// One message in a [`Batch`]. Of use only with the batch it came from, until that is cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct MessageId {
-    bank: HashAlgorithm,
-    place: usize,
-}
 
 /// Why a log was not added to a batch. The batch is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,18 +136,19 @@ impl<'d> Batch<'d> {
         AddLog(self)
     }
 
-    /// Adds a message to be hashed, such as the data of an event.
-    pub fn add_message(&mut self, bank: HashAlgorithm, bytes: &'d [u8]) -> MessageId {
-        let place = with_room!([&mut] self, bank, room => room.add_message(bytes));
-        MessageId { bank, place }
+    /// Adds a message to be hashed in some banks, such as the data of an event.
+    pub fn add_message(&mut self, banks: impl IntoIterator<Item = HashAlgorithm>, bytes: &'d [u8]) -> MessageId {
+        self.messages.add(banks, bytes)
     }
 
     /// Extends every register and hashes every message that was added since the batch was last run.
     pub fn run(&mut self, backends: &Backends) {
-        self.sha1.run(backends);
-        self.sha256.run(backends);
-        self.sha384.run(backends);
-        self.sha512.run(backends);
+        let messages = self.messages.begin();
+        self.sha1.run(messages, backends);
+        self.sha256.run(messages, backends);
+        self.sha384.run(messages, backends);
+        self.sha512.run(messages, backends);
+        self.messages.end();
     }
 
     /// The value of a register and how many digests were extended into it, or `None` where it had no event.
@@ -169,16 +167,22 @@ impl<'d> Batch<'d> {
         })
     }
 
-    /// The digest of a message, or `None` before [`run`](Self::run).
+    /// The digest of a message; `None` before [`run`](Self::run), or where it was not to be hashed in this bank.
     #[must_use]
-    pub fn digest(&self, message: MessageId) -> Option<Digest> {
-        with_room!([&] self, message.bank, room => room.digest(message.place))
+    pub fn digest(&self, message: MessageId, bank: HashAlgorithm) -> Option<Digest> {
+        let place = self.messages.place(message, bank)?;
+        with_room!([&] self, bank, room => room.hashed.digest(place).map(DigestBytes::to_digest))
     }
 
-    /// Whether the digest of a message is this one; `false` before [`run`](Self::run).
+    /// Whether this is the digest of a message; `false` where [`digest`](Self::digest) is `None`.
     #[must_use]
-    pub fn digest_is(&self, message: MessageId, expected: &[u8]) -> bool {
-        with_room!([&] self, message.bank, room => room.digest_is(message.place, expected))
+    #[inline]
+    pub fn digest_is(&self, message: MessageId, bank: HashAlgorithm, expected: &[u8]) -> bool {
+        let Some(place) = self.messages.place(message, bank) else { return false };
+        with_room!([&] self, bank, room => {
+            let digest = room.hashed.digest(place);
+            digest.is_some() && digest == DigestBytes::from_slice(expected)
+        })
     }
 
     /// Empties the batch and keeps its memory.
@@ -187,6 +191,7 @@ impl<'d> Batch<'d> {
         self.sha256.clear();
         self.sha384.clear();
         self.sha512.clear();
+        self.messages.clear();
         self.logs = 0;
     }
 
@@ -199,6 +204,7 @@ impl<'d> Batch<'d> {
             sha384: self.sha384.reuse(),
             sha512: self.sha512.reuse(),
             events: self.events.reuse(),
+            messages: self.messages.reuse(),
             logs: 0,
         }
     }
@@ -310,9 +316,9 @@ struct Room<'d, B> {
     registers: Vec<Register<B>>,
     /// For each log, the places of its registers.
     logs: Vec<[u32; REGISTERS]>,
-    /// What was run already: registers, messages.
-    done: (usize, usize),
-    messages: Vec<Message<'d, B>>,
+    /// How many registers were run already.
+    done: usize,
+    hashed: Hashed<B>,
     // Memory that is used in one call only, kept for the next.
     /// The digests of the log that is being added, by register, and a bit for each register that has some.
     incoming: [Vec<&'d B>; REGISTERS],
@@ -328,8 +334,8 @@ impl<B> Default for Room<'_, B> {
             digests: Vec::new(),
             registers: Vec::new(),
             logs: Vec::new(),
-            done: (0, 0),
-            messages: Vec::new(),
+            done: 0,
+            hashed: Hashed::default(),
             incoming: [const { Vec::new() }; REGISTERS],
             touched: 0,
             order: Vec::new(),
@@ -417,19 +423,13 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         self.begin();
     }
 
-    fn add_message(&mut self, bytes: &'d [u8]) -> usize {
-        self.messages.push(Message::new(bytes));
-        self.messages.len().saturating_sub(1)
+    fn run(&mut self, messages: &Messages<'d>, backends: &Backends) {
+        self.run_registers(backends);
+        messages.hash(&mut self.jobs, &mut self.hashed, backends);
     }
 
-    fn run(&mut self, backends: &Backends) {
-        let (registers_done, messages_done) = self.done;
-        self.done = (self.registers.len(), self.messages.len());
-        self.run_registers(registers_done, backends);
-        self.run_messages(messages_done, backends);
-    }
-
-    fn run_registers(&mut self, done: usize, backends: &Backends) {
+    fn run_registers(&mut self, backends: &Backends) {
+        let done = core::mem::replace(&mut self.done, self.registers.len());
         let lengths = self.registers.iter().skip(done).map(|register| register.extends);
         longest_first(&mut self.order, lengths);
         // The chains borrow the list of digests, which lives shorter than what the digests stand in.
@@ -448,42 +448,18 @@ impl<'d, B: DigestBytes> Room<'d, B> {
         self.chains = recycled(chains);
     }
 
-    fn run_messages(&mut self, done: usize, backends: &Backends) {
-        // By blocks of 64 bytes, padding and length included, so that messages of one class end together.
-        let end = if B::ALGORITHM.digest_len() > 32 { 16 } else { 8 };
-        let lengths = self.messages.iter().skip(done).map(|message| message.bytes.len().saturating_add(end) / 64);
-        longest_first(&mut self.order, lengths);
-        self.jobs.clear();
-        self.jobs.extend(self.order.iter().filter_map(|number| self.messages.get(place(*number, done)).copied()));
-        backends.hash_many(&mut self.jobs);
-        for (number, job) in self.order.iter().zip(&self.jobs) {
-            if let Some(message) = self.messages.get_mut(place(*number, done)) {
-                message.digest = job.digest;
-            }
-        }
-    }
-
     fn register(&self, log: usize, index: PcrIndex) -> Option<(Digest, usize)> {
         let place = *self.logs.get(log)?.get(usize::from(index))?;
         let register = self.registers.get(usize::try_from(place).ok()?)?;
         Some((register.value.to_digest(), register.extends))
     }
 
-    fn digest(&self, message: usize) -> Option<Digest> {
-        (message < self.done.1).then(|| self.messages.get(message).map(|message| message.digest.to_digest()))?
-    }
-
-    fn digest_is(&self, message: usize, expected: &[u8]) -> bool {
-        let digest = self.messages.get(message).filter(|_| message < self.done.1);
-        digest.is_some_and(|message| message.digest.as_ref() == expected)
-    }
-
     fn clear(&mut self) {
         self.digests.clear();
         self.registers.clear();
         self.logs.clear();
-        self.messages.clear();
-        self.done = (0, 0);
+        self.hashed.clear();
+        self.done = 0;
     }
 
     fn reuse<'e>(mut self) -> Room<'e, B> {
@@ -492,8 +468,8 @@ impl<'d, B: DigestBytes> Room<'d, B> {
             digests: recycled(self.digests),
             registers: self.registers,
             logs: self.logs,
-            done: (0, 0),
-            messages: recycled(self.messages),
+            done: 0,
+            hashed: self.hashed,
             incoming: self.incoming.map(recycled),
             touched: 0,
             order: self.order,

@@ -127,6 +127,13 @@ impl<'d> WholeEvents<'d> {
         }
     }
 
+    /// Where the longest list stands and how long it may grow without moving.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> (usize, usize) {
+        let list = self.lists.iter().max_by_key(|list| list.capacity());
+        list.map_or((0, 0), |list| (list.as_ptr().addr(), list.capacity()))
+    }
+
     /// Empty, for events that live at another time, in the same memory.
     pub(super) fn reuse<'e>(mut self) -> WholeEvents<'e> {
         self.begin();
