@@ -63,6 +63,8 @@ struct Entry<'d> {
     /// The banks that are replayed, by their place in [`Bank::ALL`].
     banks: u8,
     locality: u8,
+    /// Where the digests that can be computed stand in a usual event.
+    places: DigestPlaces,
     /// Where this log's part of the other lists begins; it ends where the next log's begins.
     missing: usize,
     payloads: usize,
@@ -152,6 +154,7 @@ impl<'d> LogBatch<'d> {
             wanted,
             log: self.batch.add_log(),
             banks: 0,
+            places: DigestPlaces::default(),
             locality: StartupLocality::default(),
             missing: Noted { list: &mut self.missing, of_this_log: missing },
             payloads: self.with_payloads.then_some(&mut self.payloads),
@@ -162,12 +165,12 @@ impl<'d> LogBatch<'d> {
             let id = adding.log.finish(|bank, index| start_value(bank, index, locality));
             // Every start value is of the bank that it is asked for.
             let id = id.map_err(|_| LogError::NothingMeasured)?;
-            Ok(Entry { log, id, banks: adding.banks, locality, missing, payloads })
+            Ok(Entry { log, id, banks: adding.banks, locality, places: adding.places, missing, payloads })
         });
         match added {
             Ok(entry) => {
                 for pending in self.payloads.iter_mut().skip(payloads) {
-                    pending.add_to(&mut self.batch);
+                    pending.add_to(&mut self.batch, &entry.places);
                 }
                 self.logs.push(entry);
                 Ok(BatchedLog(self.logs.len().saturating_sub(1)))
@@ -267,6 +270,7 @@ struct Adding<'b, 'd, W> {
     log: AddLog<'b, 'd>,
     /// Those that are replayed, by their place in [`Bank::ALL`].
     banks: u8,
+    places: DigestPlaces,
     locality: StartupLocality,
     missing: Noted<'b>,
     payloads: Option<&'b mut Vec<Pending<'d>>>,
@@ -274,18 +278,21 @@ struct Adding<'b, 'd, W> {
 
 impl<'d, W: Fn(Bank) -> bool> Visitor<'d> for Adding<'_, 'd, W> {
     fn begin(&mut self, declared: &DeclaredBanks) {
-        let mut places = DigestPlaces::default();
+        let mut replayed = DigestPlaces::default();
         let mut at = 0_usize;
         for declared in declared.as_slice() {
             // Behind its identifier.
             at = at.saturating_add(2);
-            if let Some(bank) = declared.bank().filter(|bank| (self.wanted)(*bank)) {
-                places = places.with(bank, at);
-                self.banks |= bit(bank);
+            if let Some(bank) = declared.bank() {
+                self.places = self.places.with(bank, at);
+                if (self.wanted)(bank) {
+                    replayed = replayed.with(bank, at);
+                    self.banks |= bit(bank);
+                }
             }
             at = at.saturating_add(usize::from(declared.size));
         }
-        self.log.lay_out(places);
+        self.log.lay_out(replayed);
     }
 
     #[inline]
@@ -297,7 +304,7 @@ impl<'d, W: Fn(Bank) -> bool> Visitor<'d> for Adding<'_, 'd, W> {
             self.one_by_one(event, pcr);
         }
         if let Some(payloads) = &mut self.payloads {
-            payloads.push(Pending::new(event));
+            payloads.push(Pending::new(event, digested));
         }
     }
 }
@@ -426,7 +433,7 @@ impl<'b, 'd> BatchReplay<'b, 'd> {
         let next = self.batch.logs.get(self.place.saturating_add(1));
         let end = next.map_or(self.batch.payloads.len(), |next| next.payloads);
         let pending = self.batch.payloads.get(self.entry.payloads..end).unwrap_or_default();
-        let batch = &self.batch.batch;
-        pending.iter().map(move |pending| pending.check(batch))
+        let (batch, places) = (&self.batch.batch, &self.entry.places);
+        pending.iter().map(move |pending| pending.check(batch, places))
     }
 }

@@ -185,6 +185,17 @@ impl<'d> Batch<'d> {
         })
     }
 
+    /// Whether the digests of an event are those of a message, in every bank that has a place; `false` where the message
+    /// was not hashed in one of them, and where none has a place.
+    #[must_use]
+    pub fn digests_are(&self, message: MessageId, digests: &[u8], places: &DigestPlaces) -> bool {
+        let Some(message) = self.messages.place_in_all(message, places) else { return false };
+        self.sha1.hashed.is_among(message, digests, places)
+            && self.sha256.hashed.is_among(message, digests, places)
+            && self.sha384.hashed.is_among(message, digests, places)
+            && self.sha512.hashed.is_among(message, digests, places)
+    }
+
     /// Empties the batch and keeps its memory.
     pub fn clear(&mut self) {
         self.sha1.clear();

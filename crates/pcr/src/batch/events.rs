@@ -38,10 +38,7 @@ impl DigestPlaces {
             HashAlgorithm::Sha384 => &mut self.sha384,
             HashAlgorithm::Sha512 => &mut self.sha512,
         } = Some(at);
-        let ends = HashAlgorithm::ALL.into_iter().filter_map(|bank| {
-            let at = self.of(bank)?;
-            Some((at.saturating_add(bank.digest_len()), bank))
-        });
+        let ends = self.iter().map(|(bank, at)| (at.saturating_add(bank.digest_len()), bank));
         (self.end, self.last) = ends.max_by_key(|(end, _)| *end).map_or((0, None), |(end, bank)| (end, Some(bank)));
         self
     }
@@ -55,6 +52,13 @@ impl DigestPlaces {
             HashAlgorithm::Sha384 => self.sha384,
             HashAlgorithm::Sha512 => self.sha512,
         }
+    }
+
+    /// The banks that have a place, and where their digests begin, in bytes.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = (HashAlgorithm, usize)> + use<> {
+        let places = *self;
+        HashAlgorithm::ALL.iter().filter_map(move |bank| Some((*bank, places.of(*bank)?)))
     }
 }
 

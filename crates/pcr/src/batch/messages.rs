@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use nitrotpm_digest_lanes::{Backends, DigestBytes, HashAlgorithm, Message};
 
 use super::order::longest_first;
-use super::{place, recycled};
+use super::{DigestPlaces, place, recycled};
 
 /// One message in a [`Batch`](super::Batch). Of use only with the batch it came from, until that is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +100,14 @@ impl<'d> Messages<'d> {
         (listed.banks & bit(bank) != 0).then_some(message.0)
     }
 
+    /// The place of a message that was hashed in every bank that has a place, one at least.
+    #[inline]
+    pub(super) fn place_in_all(&self, message: MessageId, places: &DigestPlaces) -> Option<usize> {
+        let banks = places.iter().fold(0, |banks, (bank, _)| banks | bit(bank));
+        let listed = self.list.get(message.0).filter(|_| message.0 < self.done)?;
+        (banks != 0 && banks & !listed.banks == 0).then_some(message.0)
+    }
+
     pub(super) fn clear(&mut self) {
         self.list.clear();
         self.done = 0;
@@ -121,6 +129,16 @@ impl<'d> Messages<'d> {
 impl<B> Default for Hashed<B> {
     fn default() -> Self {
         Self(Vec::new())
+    }
+}
+
+impl<B: DigestBytes> Hashed<B> {
+    /// Whether the digest stands where `places` say; `true` for a bank without one.
+    #[inline]
+    pub(super) fn is_among(&self, place: usize, digests: &[u8], places: &DigestPlaces) -> bool {
+        let Some(at) = places.of(B::ALGORITHM) else { return true };
+        let found = digests.get(at..at.saturating_add(B::ALGORITHM.digest_len())).and_then(B::from_slice);
+        found.is_some() && found == self.0.get(place)
     }
 }
 

@@ -120,6 +120,30 @@ fn messages_are_hashed_in_the_banks_that_were_asked_for() {
     }
 }
 
+#[test]
+fn the_digests_of_an_event_are_compared_in_every_bank() {
+    let [sha1, sha256, sha384] = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384];
+    let places = DigestPlaces::default().with(sha1, 2).with(sha384, 24);
+    let mut event = vec![0; 72];
+    for (bank, at) in places.iter() {
+        event[at..at + bank.digest_len()].copy_from_slice(nitrotpm_digest_lanes::hash(bank, &[b"data"]).as_bytes());
+    }
+    let mut batch = Batch::new();
+    let message = batch.add_message([sha1, sha384], b"data");
+    assert!(!batch.digests_are(message, &event, &places), "it was not hashed yet");
+    batch.run(&Backends::detect());
+    assert!(batch.digests_are(message, &event, &places));
+    assert!(batch.digests_are(message, &event[..50], &DigestPlaces::default().with(sha1, 2)));
+    assert!(!batch.digests_are(message, &event[..71], &places), "it is cut");
+    assert!(!batch.digests_are(message, &event, &DigestPlaces::default()), "nothing was compared");
+    assert!(!batch.digests_are(message, &event, &places.with(sha256, 30)), "it was not hashed in that bank");
+    for byte in (2..22).chain(24..72) {
+        event[byte] ^= 1;
+        assert!(!batch.digests_are(message, &event, &places), "byte {byte} differs");
+        event[byte] ^= 1;
+    }
+}
+
 /// Digests of whole events beside digests one by one, in any order, are those of one by one alone.
 #[test]
 fn an_event_as_a_whole_is_each_of_its_digests() {
