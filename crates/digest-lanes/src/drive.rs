@@ -322,21 +322,22 @@ fn hash_alike<'c, 'm, B: Bank, K: Kernel<B, L>, const L: usize>(
     slots: &mut [Slot<'c, 'm, B>],
     queue: &mut IterMut<'c, Message<'m, B>>,
 ) {
+    let mut start = K::Registers::zero();
+    (0..L).for_each(|lane| start.put(lane, &B::START));
     while let Some(length) = shared_short_length(queue.as_slice().get(..L)) {
-        let mut registers = K::Registers::zero();
-        for (lane, slot) in slots.iter_mut().enumerate() {
+        for slot in slots.iter_mut() {
             if let Some(message) = queue.next() {
                 slot.fill(message);
             }
             if let Some(later) = queue.as_slice().get(L) {
                 prefetch(later.bytes);
             }
-            registers.put(lane, &B::START);
         }
         let mut blocks: [&[u8]; L] = [&[]; L];
         for (blocks, slot) in blocks.iter_mut().zip(slots.iter()) {
             *blocks = slot.tail.get(..length).unwrap_or_default();
         }
+        let mut registers = start.clone();
         kernel.compress(&mut registers, &blocks, length.checked_div(B::BLOCK).unwrap_or_default());
         for (lane, slot) in slots.iter_mut().enumerate() {
             if let Some(message) = slot.message.take() {
