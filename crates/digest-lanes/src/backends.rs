@@ -86,7 +86,7 @@ impl Backends {
     }
 
     /// The smallest number of chains from which on to `chains` the choice does not change.
-    fn least(&self, algorithm: HashAlgorithm, chains: usize) -> usize {
+    pub(crate) fn least(&self, algorithm: HashAlgorithm, chains: usize) -> usize {
         let chosen = self.choose(algorithm, chains);
         let same = self.row(algorithm).iter().take(chains).rev();
         let same = same.take_while(|platform| **platform == chosen).count();

@@ -5,6 +5,7 @@ use crate::bank::Bank;
 use crate::drive::{Extending, Hashing};
 use crate::kernel::Kernel;
 use crate::portable::Portable;
+use crate::stream::Streaming;
 
 /// Chains or messages that a kernel can take up.
 pub(crate) trait Work<B: Bank> {
@@ -13,8 +14,8 @@ pub(crate) trait Work<B: Bank> {
 }
 
 macro_rules! work {
-    ($type:ident) => {
-        impl<B: Bank> Work<B> for $type<'_, '_, B> {
+    ($type:ident, $($lifetime:lifetime),*) => {
+        impl<B: Bank> Work<B> for $type<$($lifetime,)* B> {
             fn unfinished(&self) -> usize {
                 $type::unfinished(self)
             }
@@ -26,8 +27,9 @@ macro_rules! work {
     };
 }
 
-work!(Extending);
-work!(Hashing);
+work!(Extending, '_, '_);
+work!(Hashing, '_, '_);
+work!(Streaming, '_, '_, '_);
 
 /// SHA-1 and SHA-256. A set that the processor lacks is replaced by the portable code.
 #[cfg(target_arch = "x86_64")]

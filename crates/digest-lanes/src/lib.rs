@@ -28,6 +28,8 @@
 //! assert_eq!(Digest::from(chains[1].value), extend(&zero, &Digest::from(two)).unwrap());
 //! ```
 //!
+//! A [`Stream`] is a message that arrives in pieces; [`Backends::update_many`] appends to several of them side by side.
+//!
 //! # Layout
 //! [`Platform`] names the instruction sets, one file each (`portable`, `shani`, `avx2`, `avx512vl`, `avx512`), all of
 //! one shape: a token that proves the instructions are there, and a kernel for each bank. The drivers (`drive`) keep a
@@ -47,6 +49,7 @@ mod platform;
 mod portable;
 mod prefetch;
 mod scalar;
+mod stream;
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
@@ -70,3 +73,4 @@ pub use digest::{AlgorithmMismatch, Digest, WrongLength};
 pub use drive::{ExtendChain, Message};
 pub use platform::Platform;
 pub use scalar::{Hasher, extend, hash};
+pub use stream::{Append, Stream};
