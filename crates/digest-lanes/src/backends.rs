@@ -35,8 +35,8 @@ const INTEL: Measured = [
 const AMD: Measured = [
     &[(1, Portable), (5, Avx2), (1, ShaNi), (5, Avx512Vl), (9, Avx512)],
     &[(1, Portable), (3, Avx2), (3, Avx512Vl), (9, Avx512), (1, ShaNi)],
-    &[(1, Portable), (2, Avx2), (1, Avx512Vl), (5, Avx512)],
-    &[(1, Portable), (2, Avx2), (1, Avx512Vl), (5, Avx512)],
+    &[(1, Portable), (1, Avx2), (1, Avx512Vl), (5, Avx512)],
+    &[(1, Portable), (1, Avx2), (1, Avx512Vl), (5, Avx512)],
 ];
 
 impl Backends {

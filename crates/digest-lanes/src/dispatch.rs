@@ -82,6 +82,7 @@ where
     W: Work<B>,
     B: Bank,
     Portable: Kernel<B, 1>,
+    crate::single::Single: Kernel<B, 1>,
     crate::avx2::Avx2: Kernel<B, 4>,
     crate::avx512vl::Avx512Vl: Kernel<B, 4>,
     crate::avx512::Avx512: Kernel<B, 8>,
@@ -98,8 +99,13 @@ where
             }
         }
         Platform::Avx2 => {
+            // One alone has a kernel of its own.
+            let single = crate::single::Single::new();
+            if let (Some(kernel), 1) = (single, work.unfinished()) {
+                return work.run::<_, 1>(kernel, least);
+            }
             if let Some(kernel) = crate::avx2::Avx2::new() {
-                return work.run::<_, 4>(kernel, least);
+                return work.run::<_, 4>(kernel, if single.is_some() { least.max(2) } else { least });
             }
         }
         Platform::ShaNi | Platform::Portable => {}

@@ -14,6 +14,8 @@ use crate::message::{Message, Piece};
 const WORTH_A_THREAD: usize = 1 << 20;
 /// A piece that is shorter than this is hashed at once: it is not worth looking for others to hash beside it.
 const SHORT: usize = 4 << 10;
+/// No more are hashed side by side: in vectors that are twice as wide each message alone goes slower, up to by half.
+const MOST_ABREAST: usize = 4;
 /// After this many bytes of each message the work is shared out anew. A multiple of every block.
 const TURN: usize = 256 << 10;
 
@@ -141,8 +143,7 @@ impl<'m> Pool<'m> {
 
     /// Takes what a processor does next; nothing where all that is left is being worked on.
     ///
-    /// The longest ways go first, and as many side by side as there are lanes, unless other processors have nothing to
-    /// do. One that is much longer than all others would hold them up in the end: it goes alone, which is faster for it.
+    /// The longest ways go first, and several side by side, unless other processors have nothing to do. One that is much longer than all others would hold them up in the end: it goes alone, which is faster for it.
     fn take(&mut self, backends: Backends, processors: usize) -> Option<(HashAlgorithm, Vec<Task<'m>>)> {
         self.waiting.sort_by_key(|task| Reverse(task.left));
         let busy = |family| self.busy.iter().filter(|other| **other == family).count();
@@ -153,7 +154,7 @@ impl<'m> Pool<'m> {
         let count = if idle > 0 && second.saturating_mul(2) <= longest {
             1
         } else {
-            backends.lanes(family).min(self.waiting.len().div_ceil(idle.saturating_add(1)))
+            backends.lanes(family).min(MOST_ABREAST).min(self.waiting.len().div_ceil(idle.saturating_add(1)))
         };
         let mut taken = 0_usize;
         let tasks = self.waiting.extract_if(.., |task| {
