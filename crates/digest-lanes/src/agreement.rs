@@ -5,7 +5,9 @@ extern crate std;
 
 use std::vec::Vec;
 
-use crate::{Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, extend, hash};
+use crate::{
+    Append, Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, Stream, extend, hash,
+};
 
 /// Every set of the processor, forced, and the choice by table. Names those that cannot be tested here.
 #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
@@ -127,6 +129,26 @@ fn every_length<B: DigestBytes>() {
     }
 }
 
+/// One long message alone, and two of which one is soon alone.
+fn long_alone<B: DigestBytes>() {
+    let text = painted(70_000);
+    for (platform, backends) in backends() {
+        for length in [2047, 2048, 2049, 2560, 3072, 3500, 10_001, 65_536, 69_999] {
+            let mut messages = [Message::<B>::new(&text[1..=length]), Message::new(&text[..length / 3])];
+            let expected = messages.map(|message| hash(B::ALGORITHM, &[message.bytes]));
+            backends.hash_many(&mut messages[..1]);
+            assert_eq!(messages[0].digest.to_digest(), expected[0], "{length} bytes, {platform}");
+            backends.hash_many(&mut messages);
+            assert_eq!(messages.map(|message| message.digest.to_digest()), expected, "{length} bytes, {platform}");
+            let mut stream = Stream::new(B::ALGORITHM);
+            for piece in text[1..=length].chunks(9_001) {
+                backends.update_many(&mut [Append { stream: &mut stream, bytes: piece }]);
+            }
+            assert_eq!(stream.finish(), expected[0], "{length} bytes in pieces, {platform}");
+        }
+    }
+}
+
 /// Random chains against ring, which shares no code with any of the backends.
 fn another_library<B: DigestBytes>(chains: usize) {
     let algorithm = match B::ALGORITHM {
@@ -188,6 +210,11 @@ macro_rules! each_bank {
             #[test]
             fn hashes_agree_for_every_length() {
                 super::every_length::<$bytes>();
+            }
+
+            #[test]
+            fn hashes_agree_for_long_messages_alone() {
+                super::long_alone::<$bytes>();
             }
 
             #[test]
