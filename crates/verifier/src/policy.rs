@@ -408,7 +408,13 @@ fn check_images(images: &[Image]) -> Result<(), PolicyError> {
     Ok(())
 }
 
-/// The TOML reader's messages have several lines that point at the place: those line ends are kept.
+/// The TOML reader's messages have several lines that point at the place: those line ends are kept. It quotes a whole
+/// line of the file, which is all of it where another file was taken for a policy: what nobody would read is cut.
 fn escape_lines(text: &str) -> String {
-    text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
+    const WIDEST: usize = 160;
+    let line = |line: &str| {
+        let kept: String = line.chars().take(WIDEST).collect();
+        format!("{}{}", escape(&kept), if kept.len() < line.len() { "…" } else { "" })
+    };
+    text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n")
 }
