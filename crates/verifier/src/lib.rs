@@ -28,6 +28,22 @@
 //! | appraised | [`Appraisal`], by [`appraise`] | a verdict |
 //! | result | [`AttestationResult`] | the verdict with all that led to it |
 //!
+//! One after the other they give the claims, of which a policy is only one use:
+//!
+//! ```
+//! use nitrotpm_verifier::{Evidence, Policy, Rejection, Request, Trust, appraise, authenticate};
+//!
+//! fn why_refused(
+//!     evidence: &Evidence, policy: &Policy, trust: &Trust, request: &Request<'_>,
+//! ) -> Result<Vec<&'static str>, Rejection> {
+//!     let replayed = authenticate(evidence, trust, request, policy.max_age())?.replay()?;
+//!     let claims = replayed.claims();
+//!     println!("instance {:?}, Secure Boot {:?}", claims.instance_id(), claims.secure_boot());
+//!     Ok(appraise(&claims, policy).reasons().iter().map(|reason| reason.code).collect())
+//! }
+//! # let _ = why_refused;
+//! ```
+//!
 //! ```compile_fail
 //! // Claims come from replayed evidence only.
 //! fn skip(authenticated: nitrotpm_verifier::AuthenticatedEvidence<'_>) {
