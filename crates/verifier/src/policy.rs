@@ -87,7 +87,9 @@ pub enum PolicyError {
         image: String,
     },
     /// No image is left that evidence could match.
-    #[error("every image is revoked or older than minimum_build: no evidence could satisfy this policy")]
+    #[error(
+        "no image is left that evidence could be of: each is revoked or older than minimum_build, or none is named"
+    )]
     NothingAcceptable,
     /// An instance id that is none.
     #[error("\"{found}\" is not an instance id; they look like i-0123456789abcdef0")]
