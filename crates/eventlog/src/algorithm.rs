@@ -94,6 +94,8 @@ pub(crate) const MAX_BANKS: usize = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DeclaredBanks {
     list: [DeclaredBank; MAX_BANKS],
+    /// Where each begins in an event that has one digest of each, identifier first, in bytes from the first one.
+    starts: [usize; MAX_BANKS],
     count: usize,
     /// What one digest of each takes in an event, in bytes, each with its identifier before it.
     length: usize,
@@ -108,9 +110,10 @@ impl DeclaredBanks {
     /// Adds a bank; `false` where there is no place left.
     #[must_use]
     pub(crate) fn push(&mut self, bank: DeclaredBank) -> bool {
-        match self.list.get_mut(self.count) {
-            Some(place) => {
+        match self.list.get_mut(self.count).zip(self.starts.get_mut(self.count)) {
+            Some((place, start)) => {
                 *place = bank;
+                *start = self.length;
                 self.count = self.count.saturating_add(1);
                 self.length = self.length.saturating_add(2).saturating_add(usize::from(bank.size));
                 true
@@ -128,16 +131,12 @@ impl DeclaredBanks {
     /// Whether `digests` are one digest of each bank in the header's order, and so of the right sizes, none twice.
     #[inline]
     pub(crate) fn are_all_in_order(&self, digests: &[u8]) -> bool {
-        let mut left = digests;
-        for bank in self.as_slice() {
-            let Some((id, after)) = left.split_first_chunk::<2>() else { return false };
-            let Some(next) = after.get(usize::from(bank.size)..) else { return false };
-            if u16::from_le_bytes(*id) != bank.algorithm.0 {
-                return false;
-            }
-            left = next;
-        }
-        left.is_empty()
+        // Each identifier stands where it would if all before it are there: then their sizes are right too.
+        digests.len() == self.length
+            && self.as_slice().iter().zip(&self.starts).all(|(bank, start)| {
+                let id = digests.get(*start..).and_then(<[u8]>::first_chunk);
+                id.is_some_and(|id| u16::from_le_bytes(*id) == bank.algorithm.0)
+            })
     }
 
     pub(crate) fn size_of(&self, algorithm: AlgorithmId) -> Option<u16> {

@@ -295,13 +295,14 @@ impl<'d, W: Fn(Bank) -> bool> Visitor<'d> for Adding<'_, 'd, W> {
         self.log.lay_out(replayed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn event(&mut self, event: &Event<'d>, digested: Digested) {
         self.locality.see(event);
         let Some(pcr) = event.pcr().filter(|_| event.extends()) else { return };
         // The parser saw that all are there.
         if digested != Digested::AllInOrder || self.log.extend_event(pcr, event.raw_digests()).is_err() {
-            self.one_by_one(event, pcr);
+            // A copy, so that an event that is what nearly all are need not lie in memory.
+            self.one_by_one(&{ *event }, pcr);
         }
         if let Some(payloads) = &mut self.payloads {
             payloads.push(Pending::new(event, digested));
@@ -311,6 +312,7 @@ impl<'d, W: Fn(Bank) -> bool> Visitor<'d> for Adding<'_, 'd, W> {
 
 impl<'d, W> Adding<'_, 'd, W> {
     /// Each digest of an event by itself, whatever their order, and a note of those that it lacks.
+    #[cold]
     fn one_by_one(&mut self, event: &Event<'d>, pcr: PcrIndex) {
         let mut found = 0_u8;
         for (algorithm, digest) in event.digests() {

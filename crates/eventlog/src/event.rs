@@ -140,9 +140,9 @@ impl<'a> Event<'a> {
         last_register: u32,
     ) -> Option<Self> {
         let offset = reader.offset();
-        let (number, rest) = split_u32(reader.rest())?;
-        let (event_type, rest) = split_u32(rest)?;
-        let (count, rest) = split_u32(rest)?;
+        let (front, rest) = reader.rest().split_first_chunk::<12>()?;
+        let ([number, event_type, count], _) = front.as_chunks::<4>() else { return None };
+        let [number, event_type, count] = [number, event_type, count].map(|field| u32::from_le_bytes(*field));
         if usize::try_from(count) != Ok(banks.as_slice().len()) {
             return None;
         }

@@ -236,7 +236,8 @@ impl StartupLocality {
         let no_action = event.event_type() == EventType::NO_ACTION;
         if (no_action || event.pcr().is_some_and(|index| index.get() == 0))
             && self.error.is_none()
-            && let Err(error) = self.judge(event, no_action)
+            // A copy: a caller's event need not lie in memory for the few that are looked at.
+            && let Err(error) = self.judge(&{ *event }, no_action)
         {
             self.error = Some(error);
         }

@@ -380,12 +380,11 @@ impl<'d, B: DigestBytes> Room<'d, B> {
 
     /// The digests of a register's whole events.
     fn take_over(&mut self, index: PcrIndex, events: &WholeEvents<'d>) {
-        let mut digests = events.digests::<B>(index).peekable();
-        if let Some(list) = self.incoming.get_mut(usize::from(index))
-            && digests.peek().is_some()
-        {
-            list.extend(digests);
-            self.touched |= bit(index);
+        if let Some(list) = self.incoming.get_mut(usize::from(index)) {
+            events.append_to(list, index);
+            if !list.is_empty() {
+                self.touched |= bit(index);
+            }
         }
     }
 
@@ -412,7 +411,7 @@ impl<'d, B: DigestBytes> Room<'d, B> {
                 *place = u32::try_from(self.registers.len()).unwrap_or(NONE);
                 let from = self.digests.len();
                 self.digests.append(list);
-                self.digests.extend(events.digests::<B>(index));
+                events.append_to(&mut self.digests, index);
                 let extends = self.digests.len().saturating_sub(from);
                 self.registers.push(Register { value: *value, from, extends });
             }

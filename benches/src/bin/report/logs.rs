@@ -9,8 +9,9 @@ use benches::log::{BANKS, Event, OneByOne, Product, Reader, Scalar, Walk};
 use benches::peers::{AwsLc, Library, OpenSsl, Ring, RustCrypto};
 use benches::swtpm::Swtpm;
 use benches::{Race, time_of};
-use nitrotpm_digest_lanes::{Backends, Platform};
+use nitrotpm_digest_lanes::{Backends, ExtendChain, Platform};
 use nitrotpm_eventlog::{EventLog, LogBatch, ParseOptions, PayloadCheck, replay_parallel};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 
 use crate::table::{Report, print_times};
 
@@ -247,7 +248,15 @@ pub(crate) fn two_cores(report: &mut Report, log: &[u8]) {
     let at_once = NonZeroUsize::new(32).expect("not zero");
     let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads"));
     let mut best = [f64::MAX; 2];
-    for _ in 0..60 {
+    // What two cores give at most just then: the same kernels on data that never leaves the first cache. Two processors of
+    // a virtual machine may be one core, and then come to far less than twice one.
+    let mut kernels = [f64::MAX; 2];
+    for _ in 0..200 {
+        for (pool, best) in pools.iter().zip(&mut kernels) {
+            let start = Instant::now();
+            pool.install(|| (0..2).into_par_iter().with_max_len(1).for_each(|_| extend_in_cache(&backends)));
+            *best = best.min(start.elapsed().as_secs_f64());
+        }
         for (pool, best) in pools.iter().zip(&mut best) {
             let start = Instant::now();
             let replayed = pool.install(|| {
@@ -261,8 +270,21 @@ pub(crate) fn two_cores(report: &mut Report, log: &[u8]) {
         }
     }
     let [one, two] = best.map(|seconds| seconds * 1e3);
+    let [one_alone, two_together] = kernels;
     println!("\n{} logs by threads, wall time: one {one:.2} ms, two {two:.2} ms", many.len());
+    println!("  two threads of extends that stay in the first cache: {:.2}x one", one_alone / two_together);
     report.target("two cores: one (wall time: needs two quiet cores)", 1.8, Some(one / two));
+}
+
+/// Some milliseconds of extends of SHA-384.
+fn extend_in_cache(backends: &Backends) {
+    let digests: [[u8; 48]; 8] = std::array::from_fn(|number| [number as u8; 48]);
+    let lists: Vec<&[u8; 48]> = digests.iter().cycle().take(64).collect();
+    for _ in 0..64 {
+        let mut chains = [(); 16].map(|()| ExtendChain { value: [0; 48], digests: lists.as_slice() });
+        backends.extend_many(&mut chains);
+        std::hint::black_box(chains);
+    }
 }
 
 /// Replays a log a million times in batches and prints the most memory that the process ever had.

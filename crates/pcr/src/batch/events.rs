@@ -112,15 +112,23 @@ impl<'d> WholeEvents<'d> {
         if self.places.of(bank).is_some() { self.touched } else { 0 }
     }
 
-    /// The digests of one register in the bank `B`; none where the events have none.
+    /// Appends the digests of one register in the bank `B`; none where the events have none.
     #[inline]
-    pub(super) fn digests<B: DigestBytes>(&self, index: PcrIndex) -> impl Iterator<Item = &'d B> {
-        let at = self.places.of(B::ALGORITHM);
-        let list = at.and_then(|_| self.lists.get(usize::from(index))).map(Vec::as_slice).unwrap_or_default();
-        let from = at.unwrap_or_default();
+    pub(super) fn append_to<B: DigestBytes>(&self, digests: &mut Vec<&'d B>, index: PcrIndex) {
+        let Some(from) = self.places.of(B::ALGORITHM) else { return };
         let to = from.saturating_add(B::ALGORITHM.digest_len());
-        // Every event was seen to be as long as the places reach: none falls out here.
-        list.iter().filter_map(move |bytes| B::from_slice(bytes.get(from..to)?))
+        let digest = |event: &&'d [u8]| B::from_slice(event.get(from..to)?);
+        let list = self.lists.get(usize::from(index)).map(Vec::as_slice).unwrap_or_default();
+        let Some(first) = list.first().and_then(digest) else { return };
+        // All at once, and then each in its place: that is half the instructions of appending one after the other.
+        let begin = digests.len();
+        digests.resize(begin.saturating_add(list.len()), first);
+        for (place, event) in digests.iter_mut().skip(begin).zip(list) {
+            // Every event was seen to be as long as the places reach.
+            if let Some(digest) = digest(event) {
+                *place = digest;
+            }
+        }
     }
 
     /// Forgets the events of one register.
