@@ -10,8 +10,8 @@ use nitrotpm_digest_lanes::{Append, Backends, Digest, HashAlgorithm, Stream};
 
 use crate::message::{Message, Piece};
 
-/// From this many bytes on, all processors share the work.
-const WORTH_A_THREAD: usize = 1 << 20;
+/// From this much work on, in the unit of [`Task::left`], all processors share it: about a millisecond.
+const WORTH_A_THREAD: usize = 4 << 20;
 /// A piece that is shorter than this is hashed at once: it is not worth looking for others to hash beside it.
 const SHORT: usize = 4 << 10;
 /// No more are hashed side by side: in vectors that are twice as wide each message alone goes slower, up to by half.
@@ -88,7 +88,7 @@ struct Task<'m> {
     node: usize,
     /// What is left of the node's piece.
     piece: &'m [u8],
-    /// How long the rest of the way takes, in a unit of its own.
+    /// How long the rest of the way takes: its bytes, weighted by what the bank costs.
     left: usize,
 }
 
@@ -243,9 +243,9 @@ pub(crate) fn digest_all(messages: &[&Message<'_>], banks: &[HashAlgorithm]) -> 
     let (tree, ends) = Tree::new(messages);
     let start = |bank: &HashAlgorithm| Task { stream: Stream::new(*bank), node: 0, piece: &[], left: 0 };
     let pool = Pool::follow(&tree, banks.iter().map(start).collect());
-    let bytes = pool.waiting.iter().map(|task| task.left).fold(0, usize::saturating_add);
+    let left = pool.waiting.iter().map(|task| task.left).fold(0, usize::saturating_add);
     let processors =
-        if bytes < WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) };
+        if left < WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) };
     let processors = processors.min(pool.waiting.len()).max(1);
     let work =
         Work { tree: &tree, pool: Mutex::new(pool), changed: Condvar::new(), backends: Backends::detect(), processors };
