@@ -48,6 +48,12 @@ impl Backends {
         Self::from_table(if is_amd() { &AMD } else { &INTEL })
     }
 
+    /// What each maker's processors get, as far as this one has the sets: one machine tests both tables.
+    #[cfg(test)]
+    pub(crate) fn of_each_table() -> [Self; 2] {
+        [Self::from_table(&INTEL), Self::from_table(&AMD)]
+    }
+
     /// One instruction set for everything it has code for, and portable code for the rest; `None` where the processor
     /// lacks it.
     #[must_use]
