@@ -90,10 +90,19 @@ impl BootFiles {
     /// # Errors
     /// What [`PeImage::parse`] says.
     pub fn parts(&self) -> Result<BootParts<'_>, PredictError> {
+        self.parts_with(&self.images)
+    }
+
+    /// The same with these images, names and contents in load order, in place of its own.
+    ///
+    /// # Errors
+    /// What [`PeImage::parse`] says.
+    pub fn parts_with<'f>(&'f self, images: &'f [(String, impl AsRef<[u8]>)]) -> Result<BootParts<'f>, PredictError> {
         fn named(files: &[NamedFile]) -> Vec<(&str, &[u8])> {
             files.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect()
         }
-        let images = self.images.iter().map(|(name, bytes)| PeImage::parse(name, bytes)).collect::<Result<_, _>>()?;
+        let images =
+            images.iter().map(|(name, bytes)| PeImage::parse(name, bytes.as_ref())).collect::<Result<_, _>>()?;
         let addons = self
             .addons
             .iter()

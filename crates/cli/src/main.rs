@@ -4,6 +4,7 @@ mod args;
 mod boot_args;
 mod boot_file;
 mod commands;
+mod contents;
 mod exit;
 mod images;
 mod input;

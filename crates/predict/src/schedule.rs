@@ -10,8 +10,8 @@ use nitrotpm_digest_lanes::{Append, Backends, Digest, HashAlgorithm, Stream};
 
 use crate::message::{Message, Piece};
 
-/// From this many bytes on, all processors share the work.
-const WORTH_A_THREAD: usize = 1 << 20;
+/// From this much work on, in the unit of [`Task::left`], all processors share it: about a millisecond.
+const WORTH_A_THREAD: usize = 4 << 20;
 /// A piece that is shorter than this is hashed at once: it is not worth looking for others to hash beside it.
 const SHORT: usize = 4 << 10;
 /// No more are hashed side by side: in vectors that are twice as wide each message alone goes slower, up to by half.
@@ -88,7 +88,7 @@ struct Task<'m> {
     node: usize,
     /// What is left of the node's piece.
     piece: &'m [u8],
-    /// How long the rest of the way takes, in a unit of its own.
+    /// How long the rest of the way takes: its bytes, weighted by what the bank costs.
     left: usize,
 }
 
@@ -151,7 +151,7 @@ impl<'m> Pool<'m> {
         let idle = processors.saturating_sub(self.busy.len()).saturating_sub(1);
         let mut of_family = self.waiting.iter().filter(|task| task.family() == family).map(|task| task.left);
         let (longest, second) = (of_family.next().unwrap_or_default(), of_family.next().unwrap_or_default());
-        let count = if idle > 0 && second.saturating_mul(2) <= longest {
+        let count = if idle > 0 && second.saturating_mul(3) <= longest.saturating_mul(2) {
             1
         } else {
             backends.lanes(family).min(MOST_ABREAST).min(self.waiting.len().div_ceil(idle.saturating_add(1)))
@@ -243,9 +243,9 @@ pub(crate) fn digest_all(messages: &[&Message<'_>], banks: &[HashAlgorithm]) -> 
     let (tree, ends) = Tree::new(messages);
     let start = |bank: &HashAlgorithm| Task { stream: Stream::new(*bank), node: 0, piece: &[], left: 0 };
     let pool = Pool::follow(&tree, banks.iter().map(start).collect());
-    let bytes = pool.waiting.iter().map(|task| task.left).fold(0, usize::saturating_add);
+    let left = pool.waiting.iter().map(|task| task.left).fold(0, usize::saturating_add);
     let processors =
-        if bytes < WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) };
+        if left < WORTH_A_THREAD { 1 } else { thread::available_parallelism().map_or(1, NonZeroUsize::get) };
     let processors = processors.min(pool.waiting.len()).max(1);
     let work =
         Work { tree: &tree, pool: Mutex::new(pool), changed: Condvar::new(), backends: Backends::detect(), processors };
@@ -298,6 +298,34 @@ mod tests {
         assert_rows(&messages, &HashAlgorithm::ALL);
         assert_rows(&messages[..1], &[HashAlgorithm::Sha1]);
         assert_rows(&[], &HashAlgorithm::ALL);
+    }
+
+    /// What two processors take from a pool one after the other.
+    fn taken(messages: &[Message<'_>], banks: &[HashAlgorithm]) -> [(HashAlgorithm, usize); 2] {
+        let messages: Vec<&Message<'_>> = messages.iter().collect();
+        let (tree, _) = Tree::new(&messages);
+        let start = |bank: &HashAlgorithm| Task { stream: Stream::new(*bank), node: 0, piece: &[], left: 0 };
+        let mut pool = Pool::follow(&tree, banks.iter().map(start).collect());
+        [(); 2].map(|()| {
+            let (family, tasks) = pool.take(Backends::detect(), 2).unwrap();
+            assert!(tasks.iter().all(|task| task.family() == family));
+            (family, tasks.len())
+        })
+    }
+
+    #[test]
+    fn the_longest_goes_alone_and_processors_take_different_families() {
+        use HashAlgorithm::{Sha256, Sha384, Sha512};
+        let abreast = |bank, most: usize| Backends::detect().lanes(bank).min(MOST_ABREAST).min(most);
+        let bytes = painted(2_000_000);
+        let parts =
+            |lengths: &[usize]| lengths.iter().map(|length| Message::file(&bytes[..*length])).collect::<Vec<_>>();
+        let image = parts(&[2_000_000, 1_000_000, 999_999, 999_998]);
+        assert_eq!(taken(&image, &[Sha384]), [(Sha512, 1), (Sha512, abreast(Sha512, 3))]);
+        let alike = parts(&[1_000_000, 999_999, 999_998, 999_997]);
+        assert_eq!(taken(&alike, &[Sha384]), [(Sha512, abreast(Sha512, 2)), (Sha512, abreast(Sha512, 2))]);
+        let both = taken(&image, &[Sha256, Sha384, Sha512]);
+        assert_eq!(both, [(Sha512, abreast(Sha512, 4)), (Sha256, abreast(Sha256, 4))]);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use nitrotpm_uefi::{Guid, SecureBootVariables, SignatureFile, UefiData, UefiErro
 
 use crate::boot_args::{BootArgs, MachineName};
 use crate::boot_file::Description;
+use crate::contents::Contents;
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, named_file, read, read_image};
+use crate::input::{Shown, named_file, read};
 use crate::text::Escaped;
 
 /// A prediction, and what it was made for.
@@ -51,7 +52,7 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
     let mut files = match (&args.disk, &args.boot_file, &description) {
         (Some(disk), _, _) => on_disk(disk, args.machine)?,
         (_, Some(path), Some(description)) => description.files(path)?,
-        _ => BootFiles { images: unnamed(&args.images)?, ..BootFiles::default() },
+        _ => BootFiles::default(),
     };
     files.profile = args.profile.unwrap_or(files.profile);
     files.command_line = args.command_line.clone().or(files.command_line);
@@ -73,7 +74,9 @@ pub(super) fn predict(args: &BootArgs, banks: &[Bank]) -> Result<Predicted, Fail
     ] {
         check_names(kind, suffix, found)?;
     }
-    let parts = files.parts().map_err(|error| failure(&error))?;
+    let images: Vec<(String, Contents)> = unnamed(&args.images)?;
+    let parts = if images.is_empty() { files.parts() } else { files.parts_with(&images) };
+    let parts = parts.map_err(|error| failure(&error))?;
     let mut phases: Vec<&str> = args.phases.iter().map(String::as_str).collect();
     let mut boot = parts.boot(&variables);
     let defaults = if args.shim_defaults { Some(shim_defaults(parts.images())?) } else { None };
@@ -123,8 +126,8 @@ fn check_names(kind: &str, suffix: &str, files: &[NamedFile]) -> Result<(), Fail
 }
 
 /// Files that are called by their paths.
-fn unnamed(paths: &[PathBuf]) -> Result<Vec<NamedFile>, Failure> {
-    paths.iter().map(|path| Ok((Shown(path).to_string(), read_image(path)?))).collect()
+fn unnamed(paths: &[PathBuf]) -> Result<Vec<(String, Contents)>, Failure> {
+    paths.iter().map(|path| Ok((Shown(path).to_string(), Contents::read(path)?))).collect()
 }
 
 fn variables(args: &BootArgs, description: Option<&Description>) -> Result<SecureBootVariables, Failure> {
