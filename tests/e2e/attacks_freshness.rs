@@ -2,7 +2,10 @@
 
 use nitrotpm_document_issuer::cbor;
 use nitrotpm_pcr::Bank;
-use nitrotpm_verifier::{Clock, Nonce, NonceError, Outcome, Policy, PolicyError, UnixTime, Verdict};
+use nitrotpm_verifier::{
+    Clock, Nonce, NonceError, NonceExpectation, Outcome, Policy, PolicyError, Request, UnixTime, Verdict, appraise,
+    authenticate,
+};
 
 use crate::workbench::{Case, MADE, MADE_MILLIS, NONCE, Workbench, changed, live, outcome, policy, warnings};
 
@@ -109,6 +112,28 @@ fn f5_an_old_document_is_stale() {
     let without = |seconds: u64| bench.documented().with(|case| case.clock = live(MADE + seconds));
     assert_eq!(outcome(&without(3 * 3600).accept(), "document.age"), Some(Outcome::NotApplicable));
     without(3 * 3600 + 1).reject("document.certificate-expired");
+}
+
+/// Who takes the steps one by one may authenticate without a greatest age, or once for several policies.
+#[test]
+fn f5_an_old_document_is_stale_by_hand_too() {
+    let bench = Workbench::new();
+    let case = bench.documented().with(|case| case.clock = live(MADE + 301));
+    let appraised = |max_age: u64| {
+        let policy = policy(&format!("document = true\nmax_age_seconds = {max_age}"), &bench.image_pcrs());
+        let policy = Policy::from_toml(policy.as_bytes()).unwrap();
+        let request = Request::new(NonceExpectation::NotChecked, case.clock);
+        let replayed = authenticate(&case.evidence, &case.trust, &request, None).unwrap().replay().unwrap();
+        appraise(&replayed.claims(), &policy)
+    };
+    let accepted = appraised(301);
+    assert!(accepted.is_affirmed() && accepted.reasons().is_empty() && accepted.image().is_some());
+    let refused = appraised(300);
+    assert!(!refused.is_affirmed());
+    let [reason] = refused.reasons() else { panic!("{:?}", refused.reasons()) };
+    assert_eq!(reason.code, "document.stale");
+    let failed: Vec<_> = refused.checks().iter().filter(|check| check.outcome == Outcome::Fail).collect();
+    assert!(matches!(failed.as_slice(), [check] if check.id == "policy.max_age"), "{failed:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What went wrong on the instance, and what to do about it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nitrotpm_credential::{CredentialError, EnrolmentError};
 use nitrotpm_kms_recipient::RecipientError;
@@ -198,7 +198,7 @@ pub enum AttesterError {
         detail: &'static str,
     },
     /// A file that cannot be read or written.
-    #[error("{} cannot be {action}: {source}{}", path.display(), advice(source))]
+    #[error("{} cannot be {action}: {source}{}", shown(path, action), advice(source))]
     File {
         /// The file.
         path: PathBuf,
@@ -224,6 +224,16 @@ pub enum AttesterError {
     /// An answer of KMS that stays closed.
     #[error(transparent)]
     Recipient(#[from] RecipientError),
+}
+
+/// A path as messages show it: `-` is a stream.
+fn shown<'p>(path: &'p Path, action: &str) -> std::path::Display<'p> {
+    let name = match (path.to_str(), action) {
+        (Some("-"), "read") => Path::new("standard input"),
+        (Some("-"), _) => Path::new("standard output"),
+        _ => path,
+    };
+    name.display()
 }
 
 /// What to do about a file.

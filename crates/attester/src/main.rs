@@ -1,5 +1,5 @@
 //! `nitrotpm-attester`: makes evidence on an instance.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program's output")]
+#![expect(clippy::print_stderr, reason = "a program's output")]
 
 mod cli;
 
@@ -13,11 +13,8 @@ fn main() -> ExitCode {
     silence_libtss2();
     // Wrong usage ends here with exit code 2, `--help` with 0.
     let arguments = cli::Arguments::parse();
-    match arguments.run() {
-        Ok(output) => {
-            print!("{output}");
-            ExitCode::SUCCESS
-        }
+    match arguments.run().and_then(|output| cli::print(&output)) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("nitrotpm-attester: {error} [{}]", error.code());
             ExitCode::from(error.exit_code())

@@ -40,12 +40,16 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   nitrotpm verify evidence.json --policy web.toml --nonce 8f4e…
-  nitrotpm verify *.json --policy web.toml --no-nonce --at 2026-02-03T11:00:00Z --format json
-  nitrotpm verify evidence.json --policy web.toml --nonce 8f4e… --reference web-42=web-42.prediction.json \
-    --superseded web-41=web-41.prediction.json
+  nitrotpm verify *.json --policy web.toml --no-nonce --format json \\
+    --at 2026-02-03T11:00:00Z
+  nitrotpm verify evidence.json --policy web.toml --nonce 8f4e… \\
+    --reference web-42.prediction.json --superseded web-41.prediction.json
 
-A document is trusted by its chain to AWS's root. A quote is trusted where its key is given with --trust-ak or
---enrolment, or where the document of the same evidence carries the key and has the same PCRs.")]
+A document is trusted by its chain to AWS's root. A quote is trusted where its key is given with --trust-ak or \
+--enrolment, or where the document of the same evidence carries the key and has the same PCRs.
+
+Exit codes: 0 affirmed, 1 refused, 2 wrong usage, 3 evidence invalid, 4 a file or stream failed; of several files the \
+worst.")]
     Verify(VerifyArgs),
     /// NitroTPM attestation documents
     #[command(subcommand)]
@@ -71,11 +75,12 @@ The instance asks with `nitrotpm-attester enrol request` and answers with `nitro
 Examples:
   nitrotpm predict --image web.efi
   nitrotpm predict --image web.efi --uefi-data vars.b64 --format json
-  nitrotpm predict --image systemd-bootx64.efi --image web.efi --pk PK.esl --kek KEK.esl --db db.esl --dbx dbx.esl
+  nitrotpm predict --image systemd-bootx64.efi --image web.efi \\
+    --pk PK.esl --kek KEK.esl --db db.esl --dbx dbx.esl
   nitrotpm predict --disk web.raw --bank sha256 --bank sha384
   nitrotpm predict --boot shim-grub.toml --event-log expected.bin
 
-Images are given in the order in which they are loaded; a kernel inside a unified kernel image is not given. A PCR that
+Images are given in the order in which they are loaded; a kernel inside a unified kernel image is not given. A PCR that \
 cannot be known is named with the reason; none is guessed.")]
     Predict(PredictArgs),
     /// Say in words why a boot differs from what was expected
@@ -222,15 +227,15 @@ pub(crate) enum DocumentCommand {
     /// Verify a document: structure, type, chain, signature, time, nonce
     #[command(after_help = "\
 Example:
-  nitrotpm document verify document.cbor --nonce 8f4e… --at 2026-02-03T11:00:00Z
+  nitrotpm document verify document.cbor --nonce 8f4e…
+  nitrotpm document verify document.cbor --at 2026-02-03T11:00:00Z
 
-Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone.")]
+Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone; --no-nonce says that this is meant.")]
     Verify {
         /// The document: raw COSE_Sign1; - is standard input
         file: PathBuf,
-        /// The nonce that was sent, in hexadecimal
-        #[arg(long, value_name = "HEX")]
-        nonce: Option<NonceHex>,
+        #[command(flatten)]
+        nonce: NonceArgs,
         #[command(flatten)]
         time: TimeArg,
         #[command(flatten)]
@@ -248,9 +253,9 @@ Examples:
   nitrotpm eventlog show /sys/kernel/security/tpm0/binary_bios_measurements
   nitrotpm eventlog show eventlog.bin --pcr 4,7-9 --details
   nitrotpm eventlog show eventlog.bin --type variable --by-pcr
-  nitrotpm eventlog show eventlog.bin --pcrs pcrs.json --format html > eventlog.html
+  nitrotpm eventlog show eventlog.bin --format html > eventlog.html
 
-The page is one file that needs no network; what is searched and chosen in it is kept in its address, after the #.
+The page is one file that needs no network; what is searched and chosen in it is kept in its address, after the #. \
 On a terminal lines are cut to its width; in a pipe or a file nothing is.")]
     Show(ShowArgs),
     /// Say in words what differs between two boots
@@ -270,11 +275,12 @@ Examples:
   nitrotpm eventlog replay eventlog.bin
   nitrotpm eventlog replay eventlog.bin --pcrs pcrs.json
   nitrotpm eventlog replay /var/lib/evidence --format json > replayed.json
-  find /var/lib/evidence -name '*.bin' -print0 | nitrotpm eventlog replay --files-from - --null
+  find /var/lib/evidence -name '*.bin' -print0 |
+    nitrotpm eventlog replay --files-from - --null
 
-Folders are walked to their ends, sorted by name. For a folder or a list, text has one line a file and a summary; JSON is
-one array, written as it grows. A file that cannot be read or parsed is named and the others go on; the exit code is that
-of the worst: 4 a file was not read, 3 one is no log, 1 one differs from --pcrs.")]
+Folders are walked to their ends, sorted by name. For a folder or a list, text has one line a file and a summary; JSON \
+is one array, written as it grows. A file that cannot be read or parsed is named and the others go on; the exit code is \
+that of the worst: 4 a file was not read, 3 one is no log, 1 one differs from --pcrs.")]
     Replay(ReplayArgs),
 }
 
@@ -368,7 +374,8 @@ pub(crate) enum QuoteCommand {
     /// Verify one quote under one attestation key
     #[command(after_help = "\
 Example:
-  nitrotpm quote verify --attest quote.msg --signature quote.sig --ak ak.pub --nonce 8f4e… --pcrs pcrs.json
+  nitrotpm quote verify --attest quote.msg --signature quote.sig --ak ak.pub \\
+    --nonce 8f4e… --pcrs pcrs.json
 
 Without --pcrs the signature and the nonce are verified, and what the quote covers is shown; no PCR value is.")]
     Verify {
@@ -399,8 +406,10 @@ pub(crate) enum EvidenceCommand {
     /// Put the parts of evidence into one bundle
     #[command(after_help = "\
 Example:
-  nitrotpm evidence pack --attest quote.msg --signature quote.sig --ak ak.pub --pcrs pcrs.json \\
-    --event-log eventlog.bin --out evidence.json")]
+  nitrotpm evidence pack --attest quote.msg --signature quote.sig --ak ak.pub \\
+    --pcrs pcrs.json --event-log eventlog.bin --out evidence.json
+
+A part that no verifier will accept is packed all the same, and named on standard error.")]
     Pack(PackArgs),
     /// Show what a bundle holds, without verifying it
     #[command(after_help = "Example:\n  nitrotpm evidence show evidence.json")]
@@ -451,12 +460,14 @@ Example:
   aws ec2 get-instance-tpm-ek-pub --instance-id i-0123456789abcdef0 \\
     --key-type rsa-2048 --key-format der --query KeyValue --output text > ek.b64
   nitrotpm enrol challenge --request request.json --ek ek.b64 \\
-    --instance-id i-0123456789abcdef0 --pending pending.json --out challenge.json")]
+    --instance-id i-0123456789abcdef0 \\
+    --pending pending.json --out challenge.json")]
     Challenge(ChallengeArgs),
     /// Check the answer to a challenge and write the record for `verify --enrolment`
     #[command(after_help = "\
 Example:
-  nitrotpm enrol complete --pending pending.json --answer answer.json --out record.json")]
+  nitrotpm enrol complete --pending pending.json --answer answer.json \\
+    --out record.json")]
     Complete(CompleteArgs),
 }
 

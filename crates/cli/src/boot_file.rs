@@ -7,8 +7,9 @@ use nitrotpm_uefi::{Guid, SignatureFile};
 use serde::Deserialize;
 
 use crate::exit::Failure;
-use crate::input::{Shown, named_file, read};
-use crate::text::Escaped;
+use crate::input::{Shown, named_file, read, read_image};
+use crate::kind::hint;
+use crate::text::escaped_lines;
 
 /// The description.
 #[derive(Debug, Deserialize)]
@@ -91,9 +92,10 @@ impl Description {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::usage("boot.description", format!("{}: {what}", Shown(path)));
         let bytes = read(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is not UTF-8"))?;
-        let description: Self =
-            toml::from_str(text).map_err(|error| wrong(&Escaped(error.to_string().trim_end()).to_string()))?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| wrong(&format!("is not a description in TOML{}", hint(&bytes, &[]))))?;
+        let description: Self = toml::from_str(text)
+            .map_err(|error| wrong(&format!("{}{}", escaped_lines(&error.to_string()), hint(&bytes, &[]))))?;
         if description.schema != "nitrotpm.boot/1" {
             return Err(wrong("schema is not \"nitrotpm.boot/1\""));
         }
@@ -108,7 +110,7 @@ impl Description {
             paths.iter().map(|file| named_file(&beside(path, file))).collect()
         };
         let image = |file: &PathBuf| -> Result<NamedFile, Failure> {
-            Ok((Shown(file).to_string(), read(&beside(path, file))?))
+            Ok((Shown(file).to_string(), read_image(&beside(path, file))?))
         };
         let grub = |measurement: &Grub| -> Result<OwnedGrubMeasurement, Failure> {
             Ok(match measurement {
@@ -117,12 +119,12 @@ impl Description {
                     OwnedGrubMeasurement::KernelCommandLine(kernel_command_line.clone())
                 }
                 Grub::File { file, content } => {
-                    OwnedGrubMeasurement::File((file.clone(), read(&beside(path, content))?))
+                    OwnedGrubMeasurement::File((file.clone(), read_image(&beside(path, content))?))
                 }
             })
         };
         let entry = |entry: &Entry| -> Result<OwnedLinuxEntry, Failure> {
-            let initrd = |initrd: &Initrd| Ok((initrd.path.clone(), read(&beside(path, &initrd.file))?));
+            let initrd = |initrd: &Initrd| Ok((initrd.path.clone(), read_image(&beside(path, &initrd.file))?));
             let initrds = entry.initrd.iter().map(initrd).collect::<Result<_, Failure>>()?;
             Ok(OwnedLinuxEntry { options: entry.options.clone(), initrds })
         };

@@ -62,6 +62,11 @@ impl Failure {
         Self { exit: Exit::Environment, code, message: message.into() }
     }
 
+    /// As a person reads it on standard error: docs/reason-codes.md has more at the code.
+    pub(crate) fn sentence(&self) -> String {
+        format!("{} [{}]", self.message, self.code)
+    }
+
     pub(crate) fn report(&self) -> FailureReport<'_> {
         FailureReport { schema: "nitrotpm.error/1", code: self.code, message: &self.message }
     }

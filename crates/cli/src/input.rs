@@ -5,55 +5,81 @@ use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
-use nitrotpm_eventlog::EventType;
+use nitrotpm_eventlog::{EventType, LogError};
 use nitrotpm_freshness::{Clock, Nonce, UnixTime};
 use nitrotpm_nitro_document::TrustRoots;
 use nitrotpm_pcr::{PcrIndex, PcrValues};
 use nitrotpm_quote::AttestationKey;
 
 use crate::exit::Failure;
+use crate::kind::{Kind, hint};
 use crate::text::Escaped;
 
 /// The largest file that is read unless a command says otherwise, in bytes.
-pub(crate) const MAX_FILE: u64 = 128 << 20;
+const MAX_FILE: u64 = 128 << 20;
 
 /// Reads a file to its end, or standard input for `-`.
-///
-/// Sizes are not asked for beforehand: the kernel reports 0 for its logs.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_up_to(path, MAX_FILE)
+}
+
+/// The same for a part of an image, which may be as large as one that is found on a disk.
+pub(crate) fn read_image(path: &Path) -> Result<Vec<u8>, Failure> {
+    read_up_to(path, nitrotpm_disk_image::LARGEST_FILE.into())
+}
+
+/// Standard input is for one reader: the second would find it empty, and say so of the wrong file.
+pub(crate) fn take_standard_input() -> Result<(), Failure> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        let message = "standard input (-) is named more than once and can be read only once; name files for the others";
+        return Err(Failure::usage("usage.flags", message));
+    }
+    Ok(())
+}
+
+/// A file's size only says how much room to make: the kernel reports 0 for its logs.
+fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let shown = Shown(path);
     let failed = |error: std::io::Error| {
         let advice = match error.kind() {
             std::io::ErrorKind::NotFound => "; check the path",
-            std::io::ErrorKind::PermissionDenied => "; the kernel's logs can be read by root only",
+            std::io::ErrorKind::PermissionDenied => "; check who may read it (the kernel's logs: root only)",
             _ => "",
         };
         Failure::environment("file.read", format!("cannot read {shown}: {error}{advice}"))
     };
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        stdin().lock().take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        take_standard_input()?;
+        stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let file = File::open(path).map_err(failed)?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        let metadata = file.metadata();
+        if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
             return Err(Failure::environment("file.read", format!("cannot read {shown}: it is a directory")));
         }
-        file.take(MAX_FILE.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        let size = metadata.map_or(0, |metadata| metadata.len()).min(limit);
+        bytes.reserve_exact(usize::try_from(size).unwrap_or_default());
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     }
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_FILE) {
-        return Err(Failure::invalid("file.too-large", format!("{shown} has more than {MAX_FILE} bytes")));
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
+        let message =
+            format!("{shown} has more than {} MiB, which no file of its kind has; check the path", limit >> 20);
+        return Err(Failure::invalid("file.too-large", message));
     }
     Ok(bytes)
 }
 
-/// A file and its name without folders.
+/// A file of an image and its name without folders.
 pub(crate) fn named_file(path: &Path) -> Result<(String, Vec<u8>), Failure> {
     let name = path.file_name().and_then(std::ffi::OsStr::to_str);
     let name =
         name.ok_or_else(|| Failure::usage("usage.file-name", format!("{} has no name that is UTF-8", Shown(path))))?;
-    Ok((name.to_owned(), read(path)?))
+    Ok((name.to_owned(), read_image(path)?))
 }
 
 /// A path as messages show it.
@@ -178,29 +204,48 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
     }
     let mut roots = TrustRoots::empty();
     for path in paths {
-        roots
-            .add_pem(&read(path)?)
-            .map_err(|error| Failure::usage("usage.trust-root", format!("--trust-root {}: {error}", Shown(path))))?;
+        let bytes = read(path)?;
+        roots.add_pem(&bytes).map_err(|error| {
+            let hint = hint(&bytes, &[Kind::Pem]);
+            Failure::usage("usage.trust-root", format!("--trust-root {}: {error}{hint}", Shown(path)))
+        })?;
     }
     Ok(roots)
 }
 
 /// An attestation key in any of the accepted forms.
 pub(crate) fn attestation_key(path: &Path, flag: &str) -> Result<AttestationKey, Failure> {
-    AttestationKey::parse(&read(path)?)
-        .map_err(|error| Failure::usage("usage.key", format!("{flag} {}: {error}", Shown(path))))
+    let bytes = read(path)?;
+    AttestationKey::parse(&bytes).map_err(|error| {
+        let hint = hint(&bytes, &[Kind::TpmPublic, Kind::Pem]);
+        Failure::usage("usage.key", format!("{flag} {}: {error}{hint}", Shown(path)))
+    })
+}
+
+/// A file that is no event log.
+pub(crate) fn not_a_log(path: &Path, bytes: &[u8], error: &LogError) -> Failure {
+    // What a log that is empty says of itself is more than a hint.
+    let hint = hint(bytes, &[Kind::EventLog, Kind::Empty]);
+    Failure::invalid(error.code(), format!("{}: {error}{hint}", Shown(path)))
 }
 
 /// PCR values: `{"sha384": {"4": "<hex>"}}`.
 pub(crate) fn pcrs(path: &Path) -> Result<PcrValues, Failure> {
-    serde_json::from_slice(&read(path)?).map_err(|error| {
+    let bytes = read(path)?;
+    let values: PcrValues = serde_json::from_slice(&bytes).map_err(|error| {
         Failure::invalid(
             "pcrs.malformed",
             format!(
-                "{} is not a list of PCR values like {{\"sha384\": {{\"4\": \"<hex>\"}}}}: {}",
+                "{} is not a list of PCR values like {{\"sha384\": {{\"4\": \"<hex>\"}}}}: {}{}",
                 Shown(path),
-                Escaped(&error.to_string())
+                Escaped(&error.to_string()),
+                hint(&bytes, &[Kind::Pcrs])
             ),
         )
-    })
+    })?;
+    if values.is_empty() {
+        let message = format!("{} names no PCR, and so would prove nothing; give at least one", Shown(path));
+        return Err(Failure::invalid("pcrs.malformed", message));
+    }
+    Ok(values)
 }

@@ -7,6 +7,7 @@ mod commands;
 mod exit;
 mod images;
 mod input;
+mod kind;
 mod policy_args;
 mod references;
 mod text;
@@ -44,14 +45,21 @@ fn main() -> ExitCode {
 fn usage(error: &clap::Error, arguments: &[OsString]) -> Exit {
     let helped = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if !helped && asks_for_json(arguments) {
-        let first_line = error.to_string().lines().next().unwrap_or_default().to_owned();
-        let failure = Failure::usage("usage.flags", first_line);
+        let failure = Failure::usage("usage.flags", one_line(&error.to_string()));
         // What cannot be written cannot be reported either; the exit code still tells.
         let _ = text::print_json(&failure.report());
     }
     // As above.
     let _ = error.print();
     if helped { Exit::Done } else { Exit::Usage }
+}
+
+/// What clap says in a paragraph, without how the command is used, as one line: `error: ` is what the code says.
+fn one_line(message: &str) -> String {
+    let said =
+        message.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"));
+    let words: Vec<&str> = said.flat_map(str::split_whitespace).collect();
+    words.strip_prefix(&["error:"]).unwrap_or(&words).join(" ")
 }
 
 /// Whether the arguments, which could not be parsed, ask for JSON.

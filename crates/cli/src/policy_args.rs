@@ -14,11 +14,13 @@ pub(crate) enum PolicyCommand {
     #[command(after_help = "\
 Examples:
   nitrotpm policy new --name web-41 --image web.efi > web.toml
-  nitrotpm policy new --name web --prediction web-41.prediction.json --prediction web-42.prediction.json > web.toml
-  nitrotpm policy new --name web --event-log web-41=eventlog.bin --require quote > web.toml
+  nitrotpm policy new --name web --prediction web-41.prediction.json \\
+    --prediction web-42.prediction.json > web.toml
+  nitrotpm policy new --name web --event-log web-41=eventlog.bin \\
+    --require quote > web.toml
 
-What an event log shows is what one machine measured: it is as good as that machine was. Comments in the policy say which
-PCRs were left out, and why.")]
+What an event log shows is what one machine measured: it is as good as that machine was. Comments in the policy say \
+which PCRs were left out, and why.")]
     New {
         #[command(flatten)]
         sources: ImageSources,
@@ -28,8 +30,10 @@ PCRs were left out, and why.")]
     /// Write the AWS KMS key policy that only these images satisfy
     #[command(after_help = "\
 Examples:
-  nitrotpm policy kms --name web-41 --image web.efi --principal arn:aws:iam::111122223333:role/Web
-  nitrotpm policy kms --policy web.toml --principal arn:aws:iam::111122223333:role/Web
+  nitrotpm policy kms --name web-41 --image web.efi \\
+    --principal arn:aws:iam::111122223333:role/Web
+  nitrotpm policy kms --policy web.toml \\
+    --principal arn:aws:iam::111122223333:role/Web
 
 One statement an image. What the policy demands beside PCRs (event log, age, instances) is nothing that KMS looks at.")]
     Kms {
@@ -47,7 +51,8 @@ One statement an image. What the policy demands beside PCRs (event log, age, ins
     /// Accept the old policy's images beside the new one's until a time
     #[command(after_help = "\
 Example:
-  nitrotpm policy merge web-41.toml web-42.toml --until 2026-12-01T00:00:00Z > rollout.toml
+  nitrotpm policy merge web-41.toml web-42.toml \\
+    --until 2026-12-01T00:00:00Z > rollout.toml
 
 The stricter of each requirement holds. Comments stay.")]
     Merge {
@@ -72,16 +77,20 @@ The stricter of each requirement holds. Comments stay.")]
     /// Write reference values as others read them
     #[command(after_help = "\
 Examples:
-  nitrotpm policy export --format pcrlock --prediction web-41.prediction.json --out 650-web.pcrlock
-  nitrotpm policy export --format corim --policy web.toml --sign-key key.pem --signer \"web team\" --out web.corim
+  nitrotpm policy export --format pcrlock --prediction web-41.prediction.json \\
+    --out 650-web.pcrlock
+  nitrotpm policy export --format corim --policy web.toml --sign-key key.pem \\
+    --signer \"web team\" --out web.corim
 
 systemd-pcrlock lists events, so it is exported from predictions or event logs, or from a policy that names references.")]
     Export(ExportArgs),
     /// Make a policy from reference values of others
     #[command(after_help = "\
 Examples:
-  nitrotpm policy import --format pcrlock --name web /var/lib/pcrlock.d --pcr 4 --pcr 12 > web.toml
-  nitrotpm policy import --format corim --name web --trust-key signer.pem web.corim > web.toml")]
+  nitrotpm policy import --format pcrlock --name web /var/lib/pcrlock.d \\
+    --pcr 4 --pcr 12 > web.toml
+  nitrotpm policy import --format corim --name web --trust-key signer.pem \\
+    web.corim > web.toml")]
     Import(ImportArgs),
 }
 

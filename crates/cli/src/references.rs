@@ -9,6 +9,7 @@ use nitrotpm_verifier::Policy;
 
 use crate::exit::Failure;
 use crate::input::{Shown, read};
+use crate::kind::{Kind, hint};
 use crate::text::{NOTE, Styled, complain};
 
 /// Known images.
@@ -61,8 +62,11 @@ fn name_of(path: &Path) -> String {
 
 /// Reads one; a file that is none is wrong input.
 pub(crate) fn load(file: &NamedFile) -> Result<Reference, Failure> {
-    Reference::read(&file.name, &read(&file.path)?)
-        .map_err(|error| Failure::invalid(error.code(), format!("{}: {error}", Shown(&file.path))))
+    let bytes = read(&file.path)?;
+    Reference::read(&file.name, &bytes).map_err(|error| {
+        let hint = hint(&bytes, &[Kind::Prediction, Kind::Pcrs, Kind::EventLog, Kind::Empty]);
+        Failure::invalid(error.code(), format!("{}: {error}{hint}", Shown(&file.path)))
+    })
 }
 
 impl ReferenceFiles {

@@ -42,6 +42,16 @@ impl Display for Escaped<'_> {
     }
 }
 
+/// A message of several lines from outside, each made harmless and cut to what a person reads.
+pub(crate) fn escaped_lines(text: &str) -> String {
+    const WIDEST: usize = 160;
+    let line = |line: &str| {
+        let kept: String = line.chars().take(WIDEST).collect();
+        format!("{}{}", Escaped(&kept), if kept.len() < line.len() { "…" } else { "" })
+    };
+    text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Writes to standard output. A reader that went away (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout().lock();
@@ -142,6 +152,6 @@ pub(crate) fn report_failure(failure: &Failure, json: bool) -> Exit {
         // What cannot be written cannot be reported either; the exit code still tells.
         let _ = print_json(&failure.report());
     }
-    complain(&format!("{} {}", Styled(BAD, "nitrotpm:"), failure.message));
+    complain(&format!("{} {}", Styled(BAD, "nitrotpm:"), failure.sentence()));
     failure.exit
 }

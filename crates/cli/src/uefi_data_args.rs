@@ -11,7 +11,8 @@ pub(crate) enum UefiDataCommand {
     /// Show the variables, and the certificates and digests in PK, KEK, db and dbx
     #[command(after_help = "\
 Example:
-  aws ec2 get-instance-uefi-data --instance-id i-… --query UefiData --output text | nitrotpm uefi-data show -")]
+  aws ec2 get-instance-uefi-data --instance-id i-… \\
+    --query UefiData --output text | nitrotpm uefi-data show -")]
     Show {
         /// The blob; - is standard input
         file: PathBuf,
@@ -31,8 +32,8 @@ Example:
     /// Write a blob for register-image from Secure Boot keys, alone or instead of those of another blob
     #[command(after_help = "\
 Example:
-  nitrotpm uefi-data write --pk PK.crt --kek KEK.crt --db db.crt --owner 11111111-2222-3333-4444-555555555555 \\
-    --out uefi-data.b64
+  nitrotpm uefi-data write --pk PK.crt --kek KEK.crt --db db.crt \\
+    --owner 11111111-2222-3333-4444-555555555555 --out uefi-data.b64
 
 Keys are EFI signature lists, .auth updates, efivarfs dumps, or certificates (with --owner).")]
     Write {

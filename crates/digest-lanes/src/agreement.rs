@@ -6,7 +6,9 @@ extern crate std;
 use std::sync::Once;
 use std::vec::Vec;
 
-use crate::{Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, extend, hash};
+use crate::{
+    Append, Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, Stream, extend, hash,
+};
 
 /// Every set of the processor, forced, and the choice by each table. Names once what is tested and what cannot be tested
 /// here.
@@ -140,6 +142,26 @@ fn every_length<B: DigestBytes>() {
     }
 }
 
+/// One long message alone, and two of which one is soon alone.
+fn long_alone<B: DigestBytes>() {
+    let text = painted(70_000);
+    for (platform, backends) in backends() {
+        for length in [2047, 2048, 2049, 2560, 3072, 3500, 10_001, 65_536, 69_999] {
+            let mut messages = [Message::<B>::new(&text[1..=length]), Message::new(&text[..length / 3])];
+            let expected = messages.map(|message| hash(B::ALGORITHM, &[message.bytes]));
+            backends.hash_many(&mut messages[..1]);
+            assert_eq!(messages[0].digest.to_digest(), expected[0], "{length} bytes, {platform}");
+            backends.hash_many(&mut messages);
+            assert_eq!(messages.map(|message| message.digest.to_digest()), expected, "{length} bytes, {platform}");
+            let mut stream = Stream::new(B::ALGORITHM);
+            for piece in text[1..=length].chunks(9_001) {
+                backends.update_many(&mut [Append { stream: &mut stream, bytes: piece }]);
+            }
+            assert_eq!(stream.finish(), expected[0], "{length} bytes in pieces, {platform}");
+        }
+    }
+}
+
 /// A million, or as many as `NITROTPM_RANDOM_CHAINS` says: an emulated processor is a hundred times as slow.
 #[expect(clippy::print_stderr, reason = "a test that does less says so")]
 fn random_chains() -> usize {
@@ -211,6 +233,11 @@ macro_rules! each_bank {
             #[test]
             fn hashes_agree_for_every_length() {
                 super::every_length::<$bytes>();
+            }
+
+            #[test]
+            fn hashes_agree_for_long_messages_alone() {
+                super::long_alone::<$bytes>();
             }
 
             #[test]

@@ -109,7 +109,7 @@ pub enum EmulatorError {
         path: PathBuf,
     },
     /// A place where clients should reach the TPM cannot be used.
-    #[error("the TPM cannot be offered at {place} ({source})")]
+    #[error("the TPM cannot be offered at {place} ({source}): stop what uses it, or choose another")]
     Transport {
         /// A port, or a path.
         place: String,

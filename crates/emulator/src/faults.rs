@@ -129,7 +129,7 @@ impl Fault {
             Self::Future => "the document is from one hour in the future",
             Self::WrongKind => "the document is shaped like one of a Nitro Enclave",
             Self::PcrFlipped => "a bit of PCR 4 is flipped in the document",
-            Self::PcrSwapped => "pCR 4 and PCR 7 have changed places in the document",
+            Self::PcrSwapped => "PCR 4 and PCR 7 have changed places in the document",
             Self::WrongNonce => "the document carries another nonce",
             Self::NoNonce => "the document carries no nonce",
             Self::WrongPublicKey => "the document carries another public key",

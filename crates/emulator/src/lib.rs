@@ -10,6 +10,19 @@
 //!
 //! Session keys and authorization values are read from swtpm's state. Nothing here links libtss2 or OpenSSL.
 //!
+//! ```no_run
+//! use nitrotpm_emulator::{Fault, NitroTpm};
+//!
+//! let tpm = NitroTpm::start()?;
+//! let document = tpm.document(None, None, Some(b"the verifier's nonce"))?;
+//! println!("{} bytes, to be verified under\n{}", document.len(), tpm.root_pem());
+//! println!("libtss2 reaches it by {}", tpm.tcti());
+//!
+//! // From now on it lies.
+//! tpm.set_faults([Fault::WrongSignature]);
+//! # Ok::<(), nitrotpm_emulator::EmulatorError>(())
+//! ```
+//!
 //! What is assumed of the real device, because nobody documents it, is listed in [`ASSUMPTIONS`].
 
 mod authorize;

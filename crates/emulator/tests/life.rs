@@ -174,8 +174,33 @@ fn wrong_usage_is_told_from_a_failing_environment() {
     };
     assert_eq!(code(&["--fault", "no-such-fault"]), Some(2));
     assert_eq!(code(&["--clock", "yesterday"]), Some(2));
+    assert_eq!(code(&["--clock", "1969-12-31T23:59:59Z"]), Some(2));
     assert_eq!(code(&["--module-id", "i-1"]), Some(2));
     assert_eq!(code(&["--boot-log", "/dev/null"]), Some(3));
     assert_eq!(code(&["--boot-log", "/nonexistent"]), Some(4));
     assert_eq!(code(&[]), Some(4));
+}
+
+/// `nitrotpm-emulator faults | head -1` is no failure; a full disk is one.
+#[test]
+fn a_list_whose_reader_goes_away_is_no_failure() {
+    for (line, code) in [("faults | true", 0), ("assumptions | true", 0), ("faults > /dev/full", 4)] {
+        let line = format!("\"$1\" {line}; exit ${{PIPESTATUS[0]}}");
+        let program = env!("CARGO_BIN_EXE_nitrotpm-emulator");
+        let output = Command::new("bash").args(["-c", &line, "bash", program]).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
+        assert_eq!(output.stderr.is_empty(), code == 0, "{line}: {output:?}");
+    }
+}
+
+/// What is asked to be opened without end is not kept in memory.
+#[test]
+fn a_boot_log_without_an_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nitrotpm-emulator"))
+        .args(["run", "--boot-log", "/dev/zero", "--state"])
+        .arg(directory.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
 }

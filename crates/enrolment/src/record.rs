@@ -27,7 +27,7 @@ pub struct EnrolmentRecord {
 #[non_exhaustive]
 pub enum RecordError {
     /// Not JSON of the schema.
-    #[error("the enrolment record is not well-formed: {detail}")]
+    #[error("{detail}")]
     Malformed {
         /// What is wrong and where.
         detail: String,

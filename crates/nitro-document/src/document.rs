@@ -79,7 +79,7 @@ impl UnverifiedDocument {
         // Fresh.
         self.check_timestamp(&chain, at)?;
         let nonce_checked = self.check_nonce(nonce)?;
-        self.check_age(at, max_age)?;
+        check_age(self.made(), at, max_age)?;
 
         let module = ModuleId::parse(&fields.module_id)
             .ok_or_else(|| DocumentError::ModuleId { module_id: crate::error::printable(&fields.module_id) })?;
@@ -134,14 +134,14 @@ impl UnverifiedDocument {
             (NonceExpectation::Expected(_), found) => Err(DocumentError::Nonce { present: found.is_some() }),
         }
     }
+}
 
-    fn check_age(&self, at: UnixTime, max_age: Option<Duration>) -> Result<(), DocumentError> {
-        let made = self.made();
-        let age = Duration::from_secs(at.as_secs().saturating_sub(made.as_secs()));
-        match max_age {
-            Some(max_age) if age > max_age => Err(DocumentError::Stale { made, age, max_age }),
-            _ => Ok(()),
-        }
+/// Whether a document that was made then is no older than this, in whole seconds.
+pub(crate) fn check_age(made: UnixTime, at: UnixTime, max_age: Option<Duration>) -> Result<(), DocumentError> {
+    let age = Duration::from_secs(at.as_secs().saturating_sub(made.as_secs()));
+    match max_age {
+        Some(max_age) if age > max_age => Err(DocumentError::Stale { made, age, max_age }),
+        _ => Ok(()),
     }
 }
 

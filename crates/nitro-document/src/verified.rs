@@ -1,11 +1,14 @@
 //! A document of which every check was passed.
 
+use core::time::Duration;
+
 use nitrotpm_digest_lanes::Digest;
 use nitrotpm_freshness::Clock;
 use nitrotpm_pcr::PcrValues;
 use pki_types::UnixTime;
 
-use crate::{DocumentFields, UnknownKey};
+use crate::document::check_age;
+use crate::{DocumentError, DocumentFields, UnknownKey};
 
 /// What AWS's signature vouches for. Made by [`crate::UnverifiedDocument::verify`] alone.
 ///
@@ -112,6 +115,16 @@ impl VerifiedDocument {
     #[must_use]
     pub const fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// Whether the document was no older than this when it was judged, in whole seconds: for a demand that was not yet
+    /// known when it was verified.
+    ///
+    /// # Errors
+    /// [`DocumentError::Stale`].
+    pub fn check_age(&self, max_age: Duration) -> Result<(), DocumentError> {
+        let made = UnixTime::since_unix_epoch(Duration::from_millis(self.fields.timestamp_millis));
+        check_age(made, self.clock.time(), Some(max_age))
     }
 
     /// Keys of the payload that this crate does not know: signed by AWS, not understood here.

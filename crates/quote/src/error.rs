@@ -139,6 +139,9 @@ pub enum QuoteError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyProblem {
+    /// No bytes.
+    #[error("there is nothing in it; write it with `tpm2_readpublic`")]
+    Empty,
     /// Bytes in none of the accepted forms.
     #[error(
         "it starts {start:#010x} and is none of PEM, DER SubjectPublicKeyInfo, TPM2B_PUBLIC and TPMT_PUBLIC; write it with \
@@ -213,7 +216,7 @@ impl KeyProblem {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Form { .. } => "quote.key-form",
+            Self::Empty | Self::Form { .. } => "quote.key-form",
             Self::Numbers(source) => source.code(),
             Self::Curve { .. } => "quote.key-curve",
             Self::Size { .. } => "quote.key-size",
@@ -326,7 +329,8 @@ mod tests {
             QuoteError::PcrDigest,
             QuoteError::PcrNotCovered { bank, index },
             QuoteError::PcrValue { bank, index },
-            KeyProblem::Form { start: 0 }.into(),
+            KeyProblem::Form { start: 1 }.into(),
+            KeyProblem::Empty.into(),
             KeyProblem::Curve { curve: EccCurve::NIST_P521 }.into(),
             KeyProblem::Size { stated: 2048, found: 2047 }.into(),
             KeyProblem::Scheme { scheme: AsymmetricScheme::Null }.into(),

@@ -176,6 +176,7 @@ impl KeyForm {
             return Ok(Self::Numbers(PublicKey::from_spki_pem(bytes).map_err(KeyProblem::Numbers)?));
         }
         match bytes {
+            [] => Err(KeyProblem::Empty.into()),
             [0x30, ..] => Ok(Self::Numbers(PublicKey::from_spki_der(bytes).map_err(KeyProblem::Numbers)?)),
             [high, low, rest @ ..] if usize::from(u16::from_be_bytes([*high, *low])) == rest.len() => {
                 Ok(Self::Area(Box::new(Public::parse_tpm2b(bytes).map_err(malformed)?)))

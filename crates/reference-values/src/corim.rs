@@ -92,26 +92,25 @@ const ES384: i64 = -35;
 /// Images as an unsigned manifest: tag 501, deterministic CBOR.
 ///
 /// # Errors
-/// [`ReferenceValueError::NoImage`]; [`ReferenceValueError::Corim`] where the images end at different times, or have
+/// [`ReferenceValueError::NoImage`]; [`ReferenceValueError::CorimImages`] where the images end at different times, or have
 /// PCRs of SHA-1, which the registry of algorithms does not have.
 pub fn to_unsigned(id: &str, images: &[Image]) -> Result<Vec<u8>, ReferenceValueError> {
-    let malformed = |what: String| ReferenceValueError::Corim { what };
+    let impossible = |what: String| ReferenceValueError::CorimImages { what };
     let Some(first) = images.first() else { return Err(ReferenceValueError::NoImage) };
     if images.iter().any(|image| image.not_after != first.not_after) {
-        let what =
-            "its images cease to be accepted at different times, and a manifest has one validity; export them apart";
-        return Err(malformed(what.to_owned()));
+        let what = "they cease to be accepted at different times, and a manifest has one validity; write each from a policy of its own";
+        return Err(impossible(what.to_owned()));
     }
     let mut builder = CorimBuilder::new(CorimId::Text(id.to_owned()));
     if let Some(end) = first.not_after {
-        let end = i64::try_from(end.as_secs()).map_err(|_| malformed("a time beyond all calendars".to_owned()))?;
-        builder = builder.set_validity(None, end).map_err(|error| malformed(error.to_string()))?;
+        let end = i64::try_from(end.as_secs()).map_err(|_| impossible("a time beyond all calendars".to_owned()))?;
+        builder = builder.set_validity(None, end).map_err(|error| impossible(error.to_string()))?;
     }
     for image in images {
         let comid = comid(image)?;
-        builder = builder.add_comid_tag(comid).map_err(|error| malformed(error.to_string()))?;
+        builder = builder.add_comid_tag(comid).map_err(|error| impossible(error.to_string()))?;
     }
-    builder.build_bytes().map_err(|error| malformed(error.to_string()))
+    builder.build_bytes().map_err(|error| impossible(error.to_string()))
 }
 
 /// Images as a signed manifest: tag 18, `COSE_Sign1`, with `signer` as the name of who signs.
@@ -119,24 +118,24 @@ pub fn to_unsigned(id: &str, images: &[Image]) -> Result<Vec<u8>, ReferenceValue
 /// # Errors
 /// As [`to_unsigned`]; [`ReferenceValueError::SigningKey`] where the key does not sign.
 pub fn to_signed(id: &str, images: &[Image], key: &SigningKey, signer: &str) -> Result<Vec<u8>, ReferenceValueError> {
-    let malformed = |error: ::corim::EncodeError| ReferenceValueError::Corim { what: error.to_string() };
+    let impossible = |error: ::corim::EncodeError| ReferenceValueError::CorimImages { what: error.to_string() };
     let meta = CorimMetaMap {
         signer: CorimSignerMap { signer_name: signer.to_owned(), signer_uri: None },
         signature_validity: None,
     };
     let mut builder = SignedCorimBuilder::new(key.algorithm, to_unsigned(id, images)?).set_corim_meta(meta);
-    let message = builder.to_be_signed(&[]).map_err(malformed)?;
+    let message = builder.to_be_signed(&[]).map_err(impossible)?;
     let signature = key
         .pair
         .sign(&SystemRandom::new(), &message)
         .map_err(|_| ReferenceValueError::SigningKey { what: "it did not sign" })?;
-    builder.build_with_signature(signature.as_ref().to_vec()).map_err(malformed)
+    builder.build_with_signature(signature.as_ref().to_vec()).map_err(impossible)
 }
 
 fn comid(image: &Image) -> Result<ComidTag, ReferenceValueError> {
     let mut registers: BTreeMap<IntegrityRegisterId, Vec<CorimDigest>> = BTreeMap::new();
     for (bank, pcr, value) in image.pcrs.iter() {
-        let algorithm = algorithm(bank).ok_or_else(|| ReferenceValueError::Corim {
+        let algorithm = algorithm(bank).ok_or_else(|| ReferenceValueError::CorimImages {
             what: format!(
                 "image \"{}\" has PCRs of bank {bank}, which the registry of hash algorithms does not have",
                 image.name.escape_debug()
@@ -168,7 +167,7 @@ fn comid(image: &Image) -> Result<ComidTag, ReferenceValueError> {
     builder
         .add_reference_triple(ReferenceTriple::new(environment, vec![measurement]))
         .build()
-        .map_err(|error| ReferenceValueError::Corim { what: error.to_string() })
+        .map_err(|error| ReferenceValueError::CorimImages { what: error.to_string() })
 }
 
 const VENDOR: &str = "AWS";

@@ -104,6 +104,12 @@ pub enum ReferenceValueError {
         /// What is wrong.
         what: String,
     },
+    /// Images that no CoRIM can hold.
+    #[error("these images cannot be written as a CoRIM: {what}")]
+    CorimImages {
+        /// Why.
+        what: String,
+    },
     /// A CoRIM with an encoding that is not the deterministic one.
     #[error("the CoRIM is not deterministic CBOR (RFC 8949, section 4.2): {what}; encode it again")]
     CorimEncoding {
@@ -168,7 +174,7 @@ impl ReferenceValueError {
             Self::TooManyVariants { .. } => "pcrlock.too-many-variants",
             Self::NoEvents { .. } => "pcrlock.no-events",
             Self::NoValue { .. } => "reference.no-value",
-            Self::Corim { .. } => "corim.malformed",
+            Self::Corim { .. } | Self::CorimImages { .. } => "corim.malformed",
             Self::CorimEncoding { .. } => "corim.encoding",
             Self::CorimSignature { .. } => "corim.signature",
             Self::CorimTrust { .. } => "corim.trust",

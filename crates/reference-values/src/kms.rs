@@ -37,8 +37,13 @@ pub fn dangers(image: &Image) -> Vec<String> {
         ));
     }
     if (has(4) || has(11)) && !has(12) && !secure_boot {
+        let named = match (has(4), has(11)) {
+            (true, true) => "4 and 11",
+            (true, false) => "4",
+            _ => "11",
+        };
         dangers.push(format!(
-            "image \"{name}\": PCR 4 without PCR 12 lets anyone append to the kernel command line while Secure Boot is \
+            "image \"{name}\": PCR {named} without PCR 12 lets anyone append to the kernel command line while Secure Boot is \
              off (GHSA-xrv8-2pf5-f3q7); add PCR 12"
         ));
     }

@@ -11,6 +11,7 @@ use crate::result::rfc3339;
 /// Every code of a reason for which authentic evidence is refused.
 pub const REFUSAL_CODES: &[&str] = &[
     "document.missing",
+    "document.stale",
     "event_log.bank-not-in-log",
     "event_log.missing",
     "image.build-too-old",
@@ -86,6 +87,30 @@ impl Appraisal {
     pub fn is_affirmed(&self) -> bool {
         self.reasons.is_empty() && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
     }
+
+    /// Why it is refused; empty exactly when it is affirmed.
+    #[must_use]
+    pub fn reasons(&self) -> &[Reason] {
+        &self.reasons
+    }
+
+    /// The demands of the policy, in order, and whether each holds.
+    #[must_use]
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
+    }
+
+    /// What does not change the verdict and should be known of the policy.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The image of the policy that the evidence is of.
+    #[must_use]
+    pub const fn image(&self) -> Option<&MatchedImage> {
+        self.image.as_ref()
+    }
 }
 
 /// Holds claims against a policy. Every requirement is looked at, so that a refusal names everything that is wrong.
@@ -117,6 +142,7 @@ pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
             "the policy requires an event log and the evidence has none; collect binary_bios_measurements with it",
         ),
     ];
+    appraisal.age(claims, policy);
     for (id, required, present, code, message) in presence {
         let missing = (!present).then(|| Reason::new(code, message));
         let failure = missing.or_else(|| if id == "policy.event_log" { bank_not_in_log(claims, policy) } else { None });
@@ -155,7 +181,7 @@ pub fn appraise(claims: &Claims<'_>, policy: &Policy) -> Appraisal {
     if let Some(list) = policy.ima_allow_list() {
         appraisal.require_all("policy.ima_allow_list", ima::appraise(list, claims));
     }
-    appraisal.image(claims, policy);
+    appraisal.match_image(claims, policy);
     appraisal
 }
 
@@ -171,6 +197,16 @@ impl Appraisal {
         });
     }
 
+    /// The age was a check of the document's own verification where that was told of this policy, as [`crate::verify`]
+    /// does. Whoever walks by hand may not have, and the demand holds all the same.
+    fn age(&mut self, claims: &Claims<'_>, policy: &Policy) {
+        if let (Some(max_age), Some(document)) = (policy.max_age(), claims.document())
+            && let Err(error) = document.check_age(max_age)
+        {
+            self.require("policy.max_age", true, Some(Reason::new(error.code(), error.to_string())));
+        }
+    }
+
     /// A requirement that can fail in several ways at once.
     fn require_all(&mut self, id: &'static str, failures: Vec<Reason>) {
         self.checks.push(if failures.is_empty() { Check::pass(id) } else { Check::fail(id) });
@@ -178,7 +214,7 @@ impl Appraisal {
     }
 
     /// An image matches as a whole or not at all.
-    fn image(&mut self, claims: &Claims<'_>, policy: &Policy) {
+    fn match_image(&mut self, claims: &Claims<'_>, policy: &Policy) {
         let id = "policy.image";
         if policy.images().is_empty() {
             self.checks.push(Check::not_applicable(id).detail("the policy names no image"));

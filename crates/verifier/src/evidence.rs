@@ -25,7 +25,7 @@ pub enum EvidenceError {
         length: usize,
     },
     /// Not JSON, an unknown or repeated field, a value of a wrong type, base64 or hexadecimal that is none.
-    #[error("the evidence is not well-formed: {message}")]
+    #[error("the evidence is not well-formed: {message}; pack it again with `nitrotpm evidence pack`")]
     Malformed {
         /// What the reader said, with line and column; control characters escaped.
         message: String,

@@ -28,6 +28,22 @@
 //! | appraised | [`Appraisal`], by [`appraise`] | a verdict |
 //! | result | [`AttestationResult`] | the verdict with all that led to it |
 //!
+//! One after the other they give the claims, of which a policy is only one use:
+//!
+//! ```
+//! use nitrotpm_verifier::{Evidence, Policy, Rejection, Request, Trust, appraise, authenticate};
+//!
+//! fn why_refused(
+//!     evidence: &Evidence, policy: &Policy, trust: &Trust, request: &Request<'_>,
+//! ) -> Result<Vec<&'static str>, Rejection> {
+//!     let replayed = authenticate(evidence, trust, request, policy.max_age())?.replay()?;
+//!     let claims = replayed.claims();
+//!     println!("instance {:?}, Secure Boot {:?}", claims.instance_id(), claims.secure_boot());
+//!     Ok(appraise(&claims, policy).reasons().iter().map(|reason| reason.code).collect())
+//! }
+//! # let _ = why_refused;
+//! ```
+//!
 //! ```compile_fail
 //! // Claims come from replayed evidence only.
 //! fn skip(authenticated: nitrotpm_verifier::AuthenticatedEvidence<'_>) {
@@ -72,9 +88,9 @@ pub use lint::{PCR7_SECURE_BOOT_OFF, lint, lint_at};
 pub use nitrotpm_eventlog::SecureBootState;
 pub use nitrotpm_explain::{Reference, ReferenceError, References};
 pub use nitrotpm_freshness::{Clock, Nonce, NonceError, NonceExpectation, UnixTime};
-pub use nitrotpm_nitro_document::{ChainCache, TrustRoots, VerifiedDocument};
+pub use nitrotpm_nitro_document::{ChainCache, DocumentError, TrustRootError, TrustRoots, VerifiedDocument};
 pub use nitrotpm_pcr::{Bank, Digest, PcrIndex, PcrValues};
-pub use nitrotpm_quote::{AttestationKey, ClockInfo, SignedQuote};
+pub use nitrotpm_quote::{AttestationKey, ClockInfo, QuoteError, SignedQuote};
 pub use nitrotpm_signature::Backend;
 pub use outcome::{Check, Outcome, Reason, Warning};
 pub use policy::{Image, POLICY_SCHEMA, Policy, PolicyError, Provenance, Requirements};

@@ -87,7 +87,9 @@ pub enum PolicyError {
         image: String,
     },
     /// No image is left that evidence could match.
-    #[error("every image is revoked or older than minimum_build: no evidence could satisfy this policy")]
+    #[error(
+        "no image is left that evidence could be of: each is revoked or older than minimum_build, or none is named"
+    )]
     NothingAcceptable,
     /// An instance id that is none.
     #[error("\"{found}\" is not an instance id; they look like i-0123456789abcdef0")]
@@ -408,7 +410,13 @@ fn check_images(images: &[Image]) -> Result<(), PolicyError> {
     Ok(())
 }
 
-/// The TOML reader's messages have several lines that point at the place: those line ends are kept.
+/// The TOML reader's messages have several lines that point at the place: those line ends are kept. It quotes a whole
+/// line of the file, which is all of it where another file was taken for a policy: what nobody would read is cut.
 fn escape_lines(text: &str) -> String {
-    text.trim_end().lines().map(escape).collect::<Vec<_>>().join("\n")
+    const WIDEST: usize = 160;
+    let line = |line: &str| {
+        let kept: String = line.chars().take(WIDEST).collect();
+        format!("{}{}", escape(&kept), if kept.len() < line.len() { "…" } else { "" })
+    };
+    text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n")
 }

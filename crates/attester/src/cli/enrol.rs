@@ -14,6 +14,9 @@ use super::{EndorsementKeyType, TpmArguments, files};
 #[derive(Debug, Subcommand)]
 pub(super) enum EnrolCommand {
     /// Ask for a key to be enrolled
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester enrol request --key ak.json --out request.json")]
     Request {
         /// The key file, made with `key create`, or the handle of a key in the TPM
         #[arg(long, value_name = "FILE|HANDLE")]
@@ -26,6 +29,10 @@ pub(super) enum EnrolCommand {
         out: PathBuf,
     },
     /// Have the TPM open the challenge
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester enrol activate --key ak.json --challenge challenge.json \\
+    --out answer.json")]
     Activate {
         /// The key that was requested
         #[arg(long, value_name = "FILE|HANDLE")]

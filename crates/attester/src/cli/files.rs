@@ -15,12 +15,17 @@ const MAX_LEN: u64 = 64 * 1024 * 1024;
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, AttesterError> {
     let failed = |source| AttesterError::File { path: path.to_owned(), action: "read", source };
     let mut bytes = Vec::new();
+    // One more than is taken, so that a longer file is an error and not a part of itself.
+    let limit = MAX_LEN.saturating_add(1);
     if path == Path::new("-") {
-        io::stdin().lock().take(MAX_LEN).read_to_end(&mut bytes)
+        io::stdin().lock().take(limit).read_to_end(&mut bytes)
     } else {
-        fs::File::open(path).and_then(|file| file.take(MAX_LEN).read_to_end(&mut bytes))
+        fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes))
     }
     .map_err(failed)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_LEN) {
+        return Err(failed(io::Error::new(io::ErrorKind::FileTooLarge, "it has more than 64 MiB")));
+    }
     Ok(bytes)
 }
 
@@ -39,11 +44,23 @@ pub(super) fn read_text(path: &Path) -> Result<String, AttesterError> {
         .map_err(|error| AttesterError::Malformed { document: "the file", detail: error.to_string() })
 }
 
+/// Writes to standard output. A reader that went away (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<(), AttesterError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(AttesterError::File { path: "-".into(), action: "written", source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file, or standard output for `-`.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
     let failed = |source| AttesterError::File { path: path.to_owned(), action: "written", source };
     if path == Path::new("-") {
-        return io::stdout().lock().write_all(bytes).map_err(failed);
+        let mut out = io::stdout().lock();
+        return out.write_all(bytes).and_then(|()| out.flush()).map_err(failed);
     }
     fs::write(path, bytes).map_err(failed)
 }

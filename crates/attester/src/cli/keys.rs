@@ -40,6 +40,10 @@ impl KeyName {
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyCommand {
     /// Make an attestation key and keep it in a file, encrypted by the TPM, or in the TPM
+    #[command(after_help = "\
+Examples:
+  nitrotpm-attester key create --out ak.json --public ak.pub
+  nitrotpm-attester key create --persistent 0x81010001")]
     Create {
         /// The kind of key
         #[arg(long, value_enum, default_value = "p256")]
@@ -57,6 +61,9 @@ pub(super) enum KeyCommand {
         public: Option<PathBuf>,
     },
     /// Show a key's name and attributes
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester key show ak.json --public ak.pub")]
     Show {
         /// The key file, or the handle of a key in the TPM
         #[arg(value_name = "FILE|HANDLE")]
@@ -66,11 +73,17 @@ pub(super) enum KeyCommand {
         public: Option<PathBuf>,
     },
     /// List the keys that stay in the TPM, whatever they are for
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester key list")]
     List {
         #[command(flatten)]
         format: FormatArguments,
     },
     /// Remove a key from the TPM; there is no copy
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester key remove 0x81010001")]
     Remove {
         /// Its handle, as in 0x81010001
         #[arg(value_parser = parse_handle)]

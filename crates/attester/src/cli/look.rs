@@ -45,6 +45,9 @@ impl FormatArguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum PcrCommand {
     /// Print values
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester pcr read sha384:4,7,12")]
     Read {
         /// Banks and registers: sha256:0,4,7+sha384:all. Without it: all of all active banks but SHA-1
         selection: Option<String>,
@@ -52,6 +55,9 @@ pub(super) enum PcrCommand {
         format: FormatArguments,
     },
     /// Extend a register with digests that were computed elsewhere
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester pcr extend 15 sha256:… sha384:…")]
     Extend {
         /// The register
         #[arg(value_parser = parse_index)]
@@ -61,6 +67,9 @@ pub(super) enum PcrCommand {
         digests: Vec<Digest>,
     },
     /// Extend a register in all active banks with the digests of a file
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester pcr event 15 /etc/machine-id")]
     Event {
         /// The register
         #[arg(value_parser = parse_index)]

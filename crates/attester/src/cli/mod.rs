@@ -9,6 +9,8 @@ mod look;
 mod nv;
 mod recipient;
 
+pub(crate) use files::print;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -18,9 +20,16 @@ use nitrotpm_attester::{AttesterError, Connection, KeyAlgorithm, Tpm};
 use nitrotpm_credential::EndorsementTemplate;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  2  wrong usage
+  3  a file or an answer is invalid, or does not belong here
+  4  the environment failed: the TPM, a file, the system";
+
 /// Makes evidence on an instance: keys, quotes, NitroTPM documents, enrolment.
 #[derive(Debug, Parser)]
-#[command(name = "nitrotpm-attester", version, about)]
+#[command(name = "nitrotpm-attester", version, about, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     tpm: TpmArguments,
@@ -60,17 +69,44 @@ enum Command {
     #[command(subcommand)]
     Key(keys::KeyCommand),
     /// Sign PCRs with a nonce
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester quote --key ak.json --nonce 8f4e… --attest quote.msg \\
+    --signature quote.sig")]
     Quote(evidence::QuoteArguments),
     /// Ask NitroTPM for an attestation document
+    #[command(after_help = "\
+Examples:
+  nitrotpm-attester document --out document.cbor
+  nitrotpm-attester document --nonce nonce.bin --public-key recipient.der \\
+    --out document.cbor")]
     Document(document::DocumentArguments),
     /// Collect document, quote, keys, PCRs and logs in one evidence file
+    #[command(after_help = "\
+Examples:
+  nitrotpm-attester collect --nonce 8f4e… --out evidence.json
+  nitrotpm-attester collect --no-document --key ak.json --nonce 8f4e… \\
+    --out evidence.json
+
+The verifier reads it with `nitrotpm verify evidence.json --policy FILE --nonce 8f4e…`.")]
     Collect(evidence::CollectArguments),
     /// Have an attestation key enrolled
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+The verifier challenges with `nitrotpm enrol challenge` and ends with `nitrotpm enrol complete`."
+    )]
     Enrol(enrol::EnrolCommand),
     /// Make an RSA key to which KMS encrypts
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester recipient-key --out recipient.pem --public recipient.der")]
     RecipientKey(recipient::KeyArguments),
     /// Open what KMS encrypted to the recipient of an attestation document (CiphertextForRecipient)
+    #[command(after_help = "\
+Example:
+  aws kms decrypt … --query CiphertextForRecipient --output text |
+    nitrotpm-attester decrypt-recipient --key recipient.pem --out secret")]
     DecryptRecipient(recipient::DecryptArguments),
     /// Read, extend and measure into PCRs
     #[command(subcommand)]
@@ -79,10 +115,19 @@ enum Command {
     #[command(subcommand)]
     Nv(nv::NvCommand),
     /// Clear the TPM
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester clear --yes-clear-the-tpm")]
     Clear(nv::ClearArguments),
     /// Show what the TPM is and can do
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester capabilities --format json")]
     Capabilities(look::FormatArguments),
     /// Print random bytes of the TPM in hexadecimal
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester random 32")]
     Random {
         /// How many
         #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
@@ -185,6 +230,43 @@ impl From<EndorsementKeyType> for EndorsementTemplate {
             EndorsementKeyType::Rsa2048 => Self::Rsa2048,
             EndorsementKeyType::P256 => Self::P256,
             EndorsementKeyType::P384 => Self::P384,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, clap::Command)>) {
+        for sub in command.get_subcommands() {
+            leaves(sub, &format!("{name} {}", sub.get_name()), found);
+        }
+        if !command.has_subcommands() {
+            found.push((name.to_owned(), command.clone()));
+        }
+    }
+
+    /// Each example is one that the command takes: flags that are renamed must be renamed there.
+    #[test]
+    fn every_command_teaches_with_an_example_that_it_understands() {
+        let mut found = Vec::new();
+        leaves(&Arguments::command(), "nitrotpm-attester", &mut found);
+        assert!(found.len() > 15, "{}", found.len());
+        for (name, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.replace(" \\\n", "").replace("… --query", "").replace("8f4e…", "8f4e");
+            // The digests' own form is not what is looked at.
+            let examples = examples.replace(":… sha384:…", &format!(":{}", "ab".repeat(32)));
+            let lines: Vec<&str> = examples.lines().filter(|line| line.contains(&name)).collect();
+            assert!(help.starts_with("Example") && !lines.is_empty(), "{name}: {help}");
+            assert!(help.lines().all(|line| !line.starts_with("  ") || line.chars().count() <= 80), "{name}: {help}");
+            for line in lines.iter().filter(|line| line.starts_with("  ")) {
+                let parsed = Arguments::command().try_get_matches_from(line.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err().map(|error| error.to_string()));
+            }
         }
     }
 }

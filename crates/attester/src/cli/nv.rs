@@ -13,11 +13,17 @@ use super::{TpmArguments, files, parse_handle};
 #[derive(Debug, Subcommand)]
 pub(super) enum NvCommand {
     /// List the NV indices with their sizes and attributes
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester nv list")]
     List {
         #[command(flatten)]
         format: FormatArguments,
     },
     /// Read an NV index
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester nv read 0x01c00002 --out certificate.der")]
     Read {
         /// Its handle, as in 0x01c00002
         #[arg(value_parser = parse_handle)]
@@ -29,6 +35,9 @@ pub(super) enum NvCommand {
         out: Option<PathBuf>,
     },
     /// Make an NV index
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester nv define 0x01800001 --size 64")]
     Define {
         /// Its handle, as in 0x01800001
         #[arg(value_parser = parse_handle)]
@@ -40,6 +49,9 @@ pub(super) enum NvCommand {
         access: AccessArguments,
     },
     /// Write a file to the front of an NV index
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester nv write 0x01800001 file --yes-change-the-tpm")]
     Write {
         /// Its handle
         #[arg(value_parser = parse_handle)]
@@ -52,6 +64,9 @@ pub(super) enum NvCommand {
         meant: MeantArgument,
     },
     /// Remove an NV index and what is in it
+    #[command(after_help = "\
+Example:
+  nitrotpm-attester nv undefine 0x01800001 --yes-change-the-tpm")]
     Undefine {
         /// Its handle
         #[arg(value_parser = parse_handle)]

@@ -155,6 +155,31 @@ fn failures_are_one_sentence_that_says_what_to_do() {
     assert!(!Path::new("/nonexistent").exists());
 }
 
+/// `nitrotpm-attester … | head` must not complain, a full disk must, and neither is a panic.
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_disk_is() {
+    let software = SoftwareTpm::start();
+    let bench = Bench::new(&software);
+    let run = |line: &str| {
+        let output = Command::new("bash")
+            .args(["-c", line, "bash", env!("CARGO_BIN_EXE_nitrotpm-attester")])
+            .env("TCTI", &bench.tcti)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(run("\"$1\" pcr read | true; exit ${PIPESTATUS[0]}"), (Some(0), String::new()));
+    let (code, said) = run("\"$1\" pcr read > /dev/full");
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("standard output") && said.contains("[attester.file]"), "{said}");
+    // A part of a file is not the file.
+    let (code, said) = run("head -c 67108865 /dev/zero | \"$1\" pcr event 16 -");
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("64 MiB"), "{said}");
+    assert_eq!(run("head -c 1000 /dev/zero | \"$1\" pcr event 16 -").0, Some(0));
+}
+
 #[test]
 fn what_kms_encrypted_is_opened_from_base64_or_bytes() {
     use base64::Engine as _;

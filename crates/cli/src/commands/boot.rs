@@ -13,7 +13,7 @@ use nitrotpm_uefi::{Guid, SecureBootVariables, SignatureFile, UefiData, UefiErro
 use crate::boot_args::{BootArgs, MachineName};
 use crate::boot_file::Description;
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, named_file, read};
+use crate::input::{Shown, named_file, read, read_image};
 use crate::text::Escaped;
 
 /// A prediction, and what it was made for.
@@ -124,7 +124,7 @@ fn check_names(kind: &str, suffix: &str, files: &[NamedFile]) -> Result<(), Fail
 
 /// Files that are called by their paths.
 fn unnamed(paths: &[PathBuf]) -> Result<Vec<NamedFile>, Failure> {
-    paths.iter().map(|path| Ok((Shown(path).to_string(), read(path)?))).collect()
+    paths.iter().map(|path| Ok((Shown(path).to_string(), read_image(path)?))).collect()
 }
 
 fn variables(args: &BootArgs, description: Option<&Description>) -> Result<SecureBootVariables, Failure> {

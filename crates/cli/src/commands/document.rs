@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::args::{DocumentCommand, Format};
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, clock, read, roots};
+use crate::kind::{Kind, complain_of, hint};
 use crate::text::{BAD, DIM, Escaped, GOOD, HEAD, NOTE, Styled, print, print_json};
 
 pub(super) fn run(command: &DocumentCommand) -> Result<Exit, Failure> {
@@ -22,14 +23,12 @@ pub(super) fn run(command: &DocumentCommand) -> Result<Exit, Failure> {
         DocumentCommand::Show { file, format } => show(file, format.format),
         DocumentCommand::Verify { file, nonce, time, roots: trust, format } => {
             let roots = roots(&trust.trust_roots)?;
-            let nonce = match nonce {
-                Some(nonce) => NonceExpectation::Expected(&nonce.0),
-                None => NonceExpectation::NotChecked,
-            };
+            let nonce = nonce.expectation().unwrap_or(NonceExpectation::NotChecked);
             let expectations = DocumentExpectations::new(clock(time.at), nonce);
-            let outcome = read(file).map(|bytes| {
-                UnverifiedDocument::parse(&bytes).and_then(|document| document.verify(&roots, &expectations))
-            })?;
+            let bytes = read(file)?;
+            let outcome = UnverifiedDocument::parse(&bytes)
+                .inspect_err(|_| complain_of(file, &bytes, &[Kind::Document]))
+                .and_then(|document| document.verify(&roots, &expectations));
             match format.format {
                 Format::Json => print_json(&VerifyReport::new(&outcome))?,
                 Format::Text => print(&verified_text(&outcome, expectations.clock.time()))?,
@@ -90,8 +89,11 @@ impl Fields {
 }
 
 fn show(file: &Path, format: Format) -> Result<Exit, Failure> {
-    let document = UnverifiedDocument::parse(&read(file)?)
-        .map_err(|error| Failure::invalid(error.code(), format!("{}: {error}", Shown(file))))?;
+    let bytes = read(file)?;
+    let document = UnverifiedDocument::parse(&bytes).map_err(|error| {
+        let hint = hint(&bytes, &[Kind::Document]);
+        Failure::invalid(error.code(), format!("{}: {error}{hint}", Shown(file)))
+    })?;
     let fields = Fields::new(document.unverified_fields());
     match format {
         Format::Json => print_json(&ShowReport { schema: "nitrotpm.document/1", unverified: fields })?,

@@ -3,13 +3,17 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use nitrotpm_eventlog::{EventLog, ParseOptions};
+use nitrotpm_nitro_document::UnverifiedDocument;
+use nitrotpm_quote::{AttestationKey, UnverifiedQuote};
 use nitrotpm_verifier::{Evidence, EvidenceError, PcrValues, QuoteBytes};
 use serde::Serialize;
 
 use crate::args::{EvidenceCommand, Format, PackArgs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, pcrs, read};
-use crate::text::{DIM, HEAD, Styled, print, print_json};
+use crate::kind::{Kind, hint};
+use crate::text::{DIM, HEAD, NOTE, Styled, complain, print, print_json};
 
 pub(super) fn run(command: &EvidenceCommand) -> Result<Exit, Failure> {
     match command {
@@ -43,6 +47,7 @@ fn pack(args: &PackArgs) -> Result<Exit, Failure> {
     if evidence == Evidence::default() {
         return Err(Failure::usage("usage.nothing", "nothing to pack: name at least one part; see --help"));
     }
+    say_what_will_not_verify(&evidence, args);
     let json = evidence.to_json();
     // What is packed must be readable again: a part that is too large shows here, not at the verifier.
     Evidence::from_json(&json).map_err(|error| invalid(&args.out, &error))?;
@@ -54,6 +59,35 @@ fn pack(args: &PackArgs) -> Result<Exit, Failure> {
         })?;
     }
     Ok(Exit::Done)
+}
+
+/// Parts that no verifier can accept: most often a file was given to the wrong flag. They are packed as they are, since
+/// what an attester has to say is not for this program to judge.
+fn say_what_will_not_verify(evidence: &Evidence, args: &PackArgs) {
+    let say = |flag: &str, path: &Path, bytes: &[u8], wanted: Kind, error: &dyn std::fmt::Display| {
+        let hint = hint(bytes, &[wanted]);
+        complain(&format!("{} {flag} {} will not verify: {error}{hint}", Styled(NOTE, "nitrotpm:"), Shown(path)));
+    };
+    if let (Some(path), Some(bytes)) = (&args.document, &evidence.document)
+        && let Err(error) = UnverifiedDocument::parse(bytes)
+    {
+        say("--document", path, bytes, Kind::Document, &error);
+    }
+    if let (Some(path), Some(bytes)) = (&args.ak, &evidence.ak_public)
+        && let Err(error) = AttestationKey::parse(bytes)
+    {
+        say("--ak", path, bytes, Kind::TpmPublic, &error);
+    }
+    if let (Some(path), Some(bytes)) = (&args.event_log, &evidence.event_log)
+        && let Err(error) = EventLog::parse(bytes, &ParseOptions::default())
+    {
+        say("--event-log", path, bytes, Kind::EventLog, &error);
+    }
+    for (path, quote) in args.attest.iter().zip(&evidence.quotes) {
+        if let Err(error) = UnverifiedQuote::parse(&quote.attest, &quote.signature) {
+            say("--attest", path, &quote.attest, Kind::Quote, &error);
+        }
+    }
 }
 
 fn invalid(path: &Path, error: &EvidenceError) -> Failure {
@@ -85,7 +119,11 @@ struct QuoteSizes {
 }
 
 fn show(file: &Path, format: Format) -> Result<Exit, Failure> {
-    let evidence = Evidence::from_json(&read(file)?).map_err(|error| invalid(file, &error))?;
+    let bytes = read(file)?;
+    let evidence = Evidence::from_json(&bytes).map_err(|error| {
+        let failure = invalid(file, &error);
+        Failure { message: format!("{}{}", failure.message, hint(&bytes, &[Kind::Evidence])), ..failure }
+    })?;
     let length = |part: &Option<Vec<u8>>| part.as_ref().map(Vec::len);
     let parts = Parts {
         document_bytes: length(&evidence.document),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, read};
+use crate::input::{not_a_log, read};
 use crate::references::{NamedFile, ReferenceFiles, load};
 use crate::text::{BAD, DIM, Escaped, GOOD, Styled, print, print_json};
 
@@ -41,7 +41,7 @@ pub(super) fn run(
     format: Format,
 ) -> Result<Exit, Failure> {
     let found = read(event_log)?;
-    let invalid = |error: LogError| Failure::invalid(error.code(), format!("{}: {error}", Shown(event_log)));
+    let invalid = |error: LogError| not_a_log(event_log, &found, &error);
     let log = EventLog::parse(&found, &ParseOptions::default()).map_err(invalid)?;
     let expected = load(expect)?;
     let mut known = known.load()?;

@@ -12,13 +12,17 @@ use crate::args::{Format, PolicyCommand, TimeArg};
 use crate::exit::{Exit, Failure};
 use crate::images::{check_dangers, of_policy};
 use crate::input::{At, Shown, clock, read};
+use crate::kind::{Kind, hint};
 use crate::policy_args::{ImageSources, Part, RequiredArgs};
 use crate::text::{GOOD, NOTE, Styled, complain, print, print_json};
 
 /// Reads a policy; one that cannot be used is wrong usage.
 pub(super) fn load(path: &Path) -> Result<Policy, Failure> {
-    Policy::from_toml(&read(path)?)
-        .map_err(|error: PolicyError| Failure::usage(error.code(), format!("{}: {error}", Shown(path))))
+    let bytes = read(path)?;
+    Policy::from_toml(&bytes).map_err(|error: PolicyError| {
+        let hint = hint(&bytes, &[Kind::Policy]);
+        Failure::usage(error.code(), format!("{}: {error}{hint}", Shown(path)))
+    })
 }
 
 /// The exit code that an error of reference values has.

@@ -11,6 +11,7 @@ use nitrotpm_verifier::{
 use crate::args::{Format, VerifyArgs};
 use crate::exit::{Exit, Failure};
 use crate::input::{Shown, attestation_key, clock, read, roots};
+use crate::kind::{Kind, complain_of};
 use crate::text::{BAD, DIM, Escaped, GOOD, HEAD, NOTE, Styled, complain, print};
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -31,7 +32,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
     for path in &args.evidence {
         let outcome = read(path).and_then(|bytes| {
             let nonce = nonce_for(args, &bytes)?;
-            Ok(verify(&bytes, &policy, &trust, &Request::new(nonce, clock).explained_by(&references)))
+            let result = verify(&bytes, &policy, &trust, &Request::new(nonce, clock).explained_by(&references));
+            if result.reasons().iter().any(|reason| reason.code == "evidence.malformed") {
+                progress.suspend(|| complain_of(path, &bytes, &[Kind::Evidence]));
+            }
+            Ok(result)
         });
         progress.inc(1);
         match outcome {
@@ -49,7 +54,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Exit, Failure> {
             Err(failure) if several => {
                 exit = exit.max(failure.exit);
                 documents.push(serde_json::to_string(&failure.report()).unwrap_or_default());
-                progress.suspend(|| complain(&format!("{} {}", Styled(BAD, "nitrotpm:"), failure.message)));
+                progress.suspend(|| complain(&format!("{} {}", Styled(BAD, "nitrotpm:"), failure.sentence())));
             }
             Err(failure) => return Err(failure),
         }

@@ -18,6 +18,7 @@ mod policies;
 mod predictions;
 mod usage;
 mod verify;
+mod wrong_files;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

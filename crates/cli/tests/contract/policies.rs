@@ -350,3 +350,38 @@ fn reference_values_go_out_and_come_back() {
     nitrotpm(&format!("policy export --format corim --policy {policy} --out {}", at("again.corim"))).expect(0);
     assert_eq!(images(&import(&at("again.corim"), "").expect(0).stdout), images(&expected));
 }
+
+/// What cannot be written is not said to be unreadable, and a danger names the registers that were chosen.
+#[test]
+fn what_cannot_be_written_is_told_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let image = |name: &str, byte: &str, more: &str| {
+        let value = byte.repeat(48);
+        format!("[[image]]\nname = \"{name}\"\npcrs.sha384 = {{ 4 = \"{value}\", 12 = \"{value}\" }}\n{more}")
+    };
+    let policy = |more: &str| {
+        let schema = "schema = \"nitrotpm.policy/1\"\n";
+        let images = [image("a", "ab", ""), image("b", "cd", more)];
+        format!("{schema}{}", images.concat())
+    };
+    let export = |text: String| {
+        std::fs::write(at("policy.toml"), text).unwrap();
+        nitrotpm(&format!("policy export --format corim --policy {} --out {}", at("policy.toml"), at("out.corim")))
+    };
+    let run = export(policy("not_after = \"2999-12-01T00:00:00Z\"\n")).expect(2);
+    assert!(
+        run.stderr.contains("cannot be written as a CoRIM: they cease to be accepted at different"),
+        "{}",
+        run.stderr
+    );
+    assert!(!dir.path().join("out.corim").exists());
+    export(policy("")).expect(0);
+
+    let new = "policy new --name x --prediction {boot}/secure-boot-off/prediction.json";
+    let run = nitrotpm(&format!("{new} --pcr 11")).expect(1);
+    assert!(run.stderr.contains("PCR 11 without PCR 12"), "{}", run.stderr);
+    let run = nitrotpm(&format!("{new} --pcr 4")).expect(1);
+    assert!(run.stderr.contains("PCR 4 without PCR 12"), "{}", run.stderr);
+    nitrotpm(&format!("{new} --pcr 11 --pcr 12")).expect(0);
+}

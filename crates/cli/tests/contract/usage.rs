@@ -35,6 +35,15 @@ fn flags_that_do_not_fit_are_wrong_usage_in_json_too() {
     }
 }
 
+/// The first line of clap's message names nothing where several arguments are missing.
+#[test]
+fn wrong_usage_as_json_says_what_is_missing() {
+    let message = nitrotpm("verify --format json").expect(2).json()["message"].as_str().unwrap().to_owned();
+    assert_eq!(message, "the following required arguments were not provided: --policy <FILE> <EVIDENCE>...");
+    let message = nitrotpm("verfy --format json").expect(2).json()["message"].as_str().unwrap().to_owned();
+    assert_eq!(message, "unrecognized subcommand 'verfy' tip: a similar subcommand exists: 'verify'");
+}
+
 #[test]
 fn a_policy_that_cannot_be_used_is_wrong_usage() {
     let with = |policy: &str| {
@@ -64,6 +73,8 @@ fn a_file_that_is_not_there_is_a_failure_of_the_environment() {
     {
         let run = nitrotpm(&format!("{arguments} --format json")).expect(4);
         assert_eq!(run.json()["code"], "file.read", "{arguments}");
+        // A person looks the code up, too.
+        assert!(run.stderr.ends_with(" [file.read]\n"), "{}", run.stderr);
     }
 }
 
@@ -79,26 +90,70 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// Examples are pasted, so that no line of one may be broken on a terminal of 80 columns; and help that is written in
+/// lines of its own is broken twice.
+#[test]
+fn no_line_of_help_is_broken_twice() {
+    for command in COMMANDS {
+        let help = nitrotpm(&format!("{command} --help")).expect(0).stdout;
+        let after = help.find("\nExample").map_or("", |at| &help[at..]);
+        for example in after.lines().filter(|line| line.starts_with("  ")) {
+            assert!(example.chars().count() <= 80, "{command}: {example}");
+        }
+        let lines: Vec<&str> = after.lines().collect();
+        for pair in lines.windows(2) {
+            // The width is 100 where there is no terminal: a short line before another is one that was broken by hand.
+            let prose = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.starts_with("Example");
+            let word = pair[1].split(' ').next().unwrap().len();
+            assert!(
+                !prose(pair[0]) || !prose(pair[1]) || pair[0].chars().count() + word + 1 > 100,
+                "{command}: {:?} before {:?}",
+                pair[0],
+                pair[1]
+            );
+        }
+    }
+}
+
+/// The code of a script that has read no further than the help of its command.
+#[test]
+fn the_help_of_verify_has_the_exit_codes() {
+    assert!(
+        nitrotpm("verify --help").expect(0).stdout.contains("0 affirmed, 1 refused, 2 wrong usage, 3 evidence invalid")
+    );
+}
+
+const COMMANDS: [&str; 25] = [
+    "verify",
+    "document show",
+    "document verify",
+    "eventlog show",
+    "eventlog replay",
+    "quote verify",
+    "evidence pack",
+    "evidence show",
+    "enrol challenge",
+    "enrol complete",
+    "policy lint",
+    "policy new",
+    "policy kms",
+    "policy merge",
+    "policy export",
+    "policy import",
+    "uefi-data show",
+    "uefi-data diff",
+    "uefi-data write",
+    "predict",
+    "explain",
+    "eventlog diff",
+    "completions",
+    "man",
+    "",
+];
+
 #[test]
 fn every_command_teaches_with_an_example() {
-    for command in [
-        "verify",
-        "document show",
-        "document verify",
-        "eventlog show",
-        "eventlog replay",
-        "quote verify",
-        "evidence pack",
-        "evidence show",
-        "policy lint",
-        "policy new",
-        "policy kms",
-        "predict",
-        "explain",
-        "eventlog diff",
-        "completions",
-        "man",
-    ] {
+    for command in COMMANDS.into_iter().filter(|command| !command.is_empty()) {
         let run = nitrotpm(&format!("{command} --help")).expect(0);
         assert!(run.stdout.contains("Example"), "{command}: {}", run.stdout);
         assert_eq!(run.stderr, "");

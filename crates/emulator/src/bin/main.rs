@@ -1,7 +1,8 @@
 //! `nitrotpm-emulator`: a NitroTPM on a developer's machine.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -30,6 +31,13 @@ enum Command {
     /// Runs a TPM until it is stopped (SIGTERM, SIGINT, SIGHUP, or `swtpm_ioctl -s` on its control port).
     ///
     /// When the TPM is ready, one line of JSON on standard output says where it is reached.
+    #[command(after_help = "\
+Examples:
+  nitrotpm-emulator run --state /tmp/my-tpm
+  nitrotpm-emulator run --state /tmp/my-tpm --tcp 4321 --boot-log eventlog.bin
+  nitrotpm-emulator run --state /tmp/my-tpm --fuse /tmp/my-tpm0 --fault stale
+
+It ends with 0 after a signal, 2 for wrong usage, 3 for a boot log that is none, 4 where the environment failed.")]
     Run(Box<Run>),
     /// Lists what the device can be told to do wrong.
     Faults,
@@ -65,11 +73,32 @@ struct Run {
     #[arg(long, value_name = "REGION", default_value = "us-east-1")]
     region: String,
     /// Stand the device's clock still at this time (RFC 3339), which documents and certificates then have
-    #[arg(long, value_name = "RFC3339")]
-    clock: Option<Timestamp>,
+    #[arg(long, value_name = "RFC3339", value_parser = parse_clock)]
+    clock: Option<u64>,
     /// Something that the device does wrong; may be given more than once. Names: `nitrotpm-emulator faults`
     #[arg(long = "fault", value_name = "NAME")]
     faults: Vec<Fault>,
+}
+
+/// A time in milliseconds since 1970, before which there is no document.
+fn parse_clock(text: &str) -> Result<u64, &'static str> {
+    let time: Timestamp = text.parse().map_err(|_| "expected a time like 2026-02-03T11:00:00Z (RFC 3339)")?;
+    u64::try_from(time.as_millisecond()).map_err(|_| "the time is before 1970-01-01T00:00:00Z")
+}
+
+/// No boot log is larger: the parser takes no more.
+const LARGEST_BOOT_LOG: u64 = 64 << 20;
+
+/// Reads the boot log to its end; one byte too many is enough for the parser to refuse it.
+fn read_boot_log(path: &Path) -> io::Result<Vec<u8>> {
+    let mut log = Vec::new();
+    let limit = LARGEST_BOOT_LOG.saturating_add(1);
+    if path == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_end(&mut log)?;
+    } else {
+        File::open(path)?.take(limit).read_to_end(&mut log)?;
+    }
+    Ok(log)
 }
 
 fn main() -> ExitCode {
@@ -93,6 +122,8 @@ fn main() -> ExitCode {
     let mut output = io::stdout().lock();
     match lines.iter().try_for_each(|line| writeln!(output, "{line}")) {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that went away (`| head`) is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => complain(&format!("the list cannot be written ({error})")),
     }
 }
@@ -113,9 +144,8 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
     if let Some(module_id) = run.module_id {
         builder = builder.module_id(module_id);
     }
-    if let Some(time) = run.clock {
-        // Before 1970 there is no document.
-        builder = builder.clock(DeviceClock::Fixed(u64::try_from(time.as_millisecond()).unwrap_or_default()));
+    if let Some(milliseconds) = run.clock {
+        builder = builder.clock(DeviceClock::Fixed(milliseconds));
     }
     for fault in run.faults {
         builder = builder.fault(fault);
@@ -124,15 +154,14 @@ fn serve(run: Run) -> Result<ExitCode, EmulatorError> {
         builder = builder.tcp_port(port);
     }
     if let Some(path) = &run.boot_log {
-        let log = if path.as_os_str() == "-" {
-            let mut log = Vec::new();
-            io::stdin().read_to_end(&mut log).map(|_| log)
-        } else {
-            std::fs::read(path)
-        };
-        match log {
+        match read_boot_log(path) {
             Ok(log) => builder = builder.boot_log(log),
-            Err(error) => return Ok(complain(&format!("{} cannot be read ({error})", path.display()))),
+            Err(error) => {
+                return Ok(complain(&format!(
+                    "--boot-log {} cannot be read ({error}): check the path",
+                    path.display()
+                )));
+            }
         }
     }
     if let Some(path) = &run.fuse {

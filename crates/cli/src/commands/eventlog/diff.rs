@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use nitrotpm_eventlog::{Change, Difference, EventLog, LogError, ParseOptions};
+use nitrotpm_eventlog::{Change, Difference, EventLog, ParseOptions};
 use nitrotpm_eventlog_html::DiffPage;
 use serde::Serialize;
 
 use crate::args::ShowFormat;
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, read};
+use crate::input::{Shown, not_a_log, read};
 use crate::text::{BAD, DIM, GOOD, Styled, print, print_by, print_json};
 
 /// `nitrotpm.eventlog-diff/1`.
@@ -49,12 +49,11 @@ impl Entry {
 }
 
 pub(super) fn run(a: &Path, b: &Path, format: ShowFormat) -> Result<Exit, Failure> {
-    let invalid = |path: &Path, error: LogError| Failure::invalid(error.code(), format!("{}: {error}", Shown(path)));
     let (first, second) = (read(a)?, read(b)?);
     let options = ParseOptions::default();
-    let before = EventLog::parse(&first, &options).map_err(|error| invalid(a, error))?;
-    let after = EventLog::parse(&second, &options).map_err(|error| invalid(b, error))?;
-    let diff = before.diff(&after).map_err(|error| invalid(b, error))?;
+    let before = EventLog::parse(&first, &options).map_err(|error| not_a_log(a, &first, &error))?;
+    let after = EventLog::parse(&second, &options).map_err(|error| not_a_log(b, &second, &error))?;
+    let diff = before.diff(&after).map_err(|error| not_a_log(b, &second, &error))?;
     let report = Report {
         schema: "nitrotpm.eventlog-diff/1",
         bank: diff.bank().name(),

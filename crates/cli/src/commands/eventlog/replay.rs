@@ -10,7 +10,7 @@ use nitrotpm_eventlog::{LogBatch, ParseOptions};
 
 use crate::args::{Format, ReplayArgs};
 use crate::exit::{Exit, Failure};
-use crate::input::{pcrs, read};
+use crate::input::{not_a_log, pcrs, read};
 use crate::text::print;
 
 use self::report::{Report, Style};
@@ -27,7 +27,7 @@ pub(super) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
             if args.check_payloads {
                 batch = batch.check_payloads();
             }
-            let log = batch.push(&bytes, &ParseOptions::default()).map_err(|error| report::invalid(file, &error))?;
+            let log = batch.push(&bytes, &ParseOptions::default()).map_err(|error| not_a_log(file, &bytes, &error))?;
             let replayed = batch.replay();
             let log = replayed.log(log).ok_or_else(|| report::invalid(file, &nitrotpm_eventlog::LogError::Empty))?;
             let report = Report::new(file, &log, expected.as_ref(), Style::Alone, format, args.check_payloads)?;

@@ -12,7 +12,7 @@ use nitrotpm_pcr::{PcrIndex, PcrValues};
 use super::compare::{Comparison, compare};
 use crate::args::{ShowArgs, ShowFormat};
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, TypeName, pcrs, read};
+use crate::input::{Shown, TypeName, not_a_log, pcrs, read};
 use crate::text::{print_by, print_json_by};
 
 /// A log, and what of it is shown.
@@ -57,7 +57,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<Exit, Failure> {
     }
     let expected = args.pcrs.as_deref().map(pcrs).transpose()?;
     let bytes = read(&args.file)?;
-    let invalid = |error: LogError| Failure::invalid(error.code(), format!("{}: {error}", Shown(&args.file)));
+    let invalid = |error: LogError| not_a_log(&args.file, &bytes, &error);
     let log = EventLog::parse(&bytes, &ParseOptions::default()).map_err(invalid)?;
     let replayed = log.replay_all();
     let comparison = match (&expected, &replayed) {

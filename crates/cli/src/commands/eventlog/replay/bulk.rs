@@ -19,7 +19,7 @@ use super::paths::{Found, Paths};
 use super::report::{self, Report, Style};
 use crate::args::{Format, ReplayArgs};
 use crate::exit::{Exit, Failure};
-use crate::input::{Shown, read};
+use crate::input::{Shown, not_a_log, read};
 use crate::text::{BAD, NOTE, Styled, complain};
 
 /// Logs of a portion: as many as fill the lanes.
@@ -134,6 +134,14 @@ pub(super) fn run(args: &ReplayArgs, expected: Option<&PcrValues>, style: Style)
     }
     match output.failure.take() {
         Some(failure) => Err(failure),
+        // Nothing was compared: that is no success of a comparison.
+        None if expected.is_some() && totals.files == 0 => {
+            complain(&format!(
+                "{} no event log was found, so nothing was compared; check the path",
+                Styled(BAD, "nitrotpm:")
+            ));
+            Ok(Exit::Environment)
+        }
         None => Ok(totals.exit.unwrap_or(Exit::Done)),
     }
 }
@@ -264,7 +272,9 @@ impl Job<'_> {
         let pushed: Vec<_> = files
             .iter()
             .map(|(path, bytes)| match bytes {
-                Ok(bytes) => batch.push(bytes, &ParseOptions::default()).map_err(|error| report::invalid(path, &error)),
+                Ok(bytes) => {
+                    batch.push(bytes, &ParseOptions::default()).map_err(|error| not_a_log(path, bytes, &error))
+                }
                 Err(failure) => Err(failure.clone()),
             })
             .collect();
@@ -310,7 +320,7 @@ impl Job<'_> {
                     }
                     Format::Text => {}
                 }
-                let _ = writeln!(written.complaints, "{} {}", Styled(BAD, "nitrotpm:"), failure.message);
+                let _ = writeln!(written.complaints, "{} {}", Styled(BAD, "nitrotpm:"), failure.sentence());
                 failure.exit
             }
         };

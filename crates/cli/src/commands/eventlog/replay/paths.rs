@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
-use crate::input::Shown;
+use crate::input::{Shown, take_standard_input};
 
 /// A folder's names are sorted where it has at most so many, and else in portions of as many: what is held in memory
 /// stays bounded.
@@ -52,6 +52,7 @@ impl Paths {
     pub(super) fn new(named: Vec<PathBuf>, list: Option<&Path>, null: bool) -> Result<Self, Failure> {
         let open = |name: &Path| -> Result<List, Failure> {
             let reader: Box<dyn BufRead + Send> = if name == Path::new("-") {
+                take_standard_input()?;
                 Box::new(BufReader::new(std::io::stdin()))
             } else {
                 let file = File::open(name).map_err(|error| unreadable(name, &error))?;
