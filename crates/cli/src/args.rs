@@ -177,8 +177,8 @@ pub(crate) struct TimeArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct RootArgs {
-    /// Trust documents whose chain ends in this certificate, instead of AWS's root (may be repeated)
-    #[arg(long = "trust-root", value_name = "PEM")]
+    /// Trust documents whose chain ends in this certificate (PEM or DER), instead of AWS's root (may be repeated)
+    #[arg(long = "trust-root", value_name = "FILE")]
     pub(crate) trust_roots: Vec<PathBuf>,
 }
 

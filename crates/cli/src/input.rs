@@ -202,8 +202,9 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
     let mut roots = TrustRoots::empty();
     for path in paths {
         let bytes = read(path)?;
-        roots.add_pem(&bytes).map_err(|error| {
-            let hint = hint(&bytes, &[Kind::Pem]);
+        let added = if Kind::of(&bytes) == Some(Kind::Der) { roots.add_der(&bytes) } else { roots.add_pem(&bytes) };
+        added.map_err(|error| {
+            let hint = hint(&bytes, &[Kind::Pem, Kind::Der]);
             Failure::usage("usage.trust-root", format!("--trust-root {}: {error}{hint}", Shown(path)))
         })?;
     }
@@ -214,7 +215,7 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
 pub(crate) fn attestation_key(path: &Path, flag: &str) -> Result<AttestationKey, Failure> {
     let bytes = read(path)?;
     AttestationKey::parse(&bytes).map_err(|error| {
-        let hint = hint(&bytes, &[Kind::TpmPublic, Kind::Pem]);
+        let hint = hint(&bytes, &[Kind::TpmPublic, Kind::Pem, Kind::Der, Kind::Empty]);
         Failure::usage("usage.key", format!("{flag} {}: {error}{hint}", Shown(path)))
     })
 }

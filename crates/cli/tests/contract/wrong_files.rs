@@ -60,6 +60,16 @@ fn a_damaged_file_is_not_said_to_be_another() {
     assert!(run.stdout.contains("nitrotpm evidence pack"), "{}", run.stdout);
 }
 
+/// JSON of another kind is told in the words of the file, not in those of the program's source.
+#[test]
+fn no_message_names_a_type_of_the_source() {
+    let command = "verify - --policy {boot}/secure-boot-on/policy.toml --no-nonce";
+    for json in ["0", "\"x\"", "[1]", "true"] {
+        let run = nitrotpm_with_input(command, json.as_bytes()).expect(3);
+        assert!(run.stdout.contains("expected named fields"), "{}", run.stdout);
+    }
+}
+
 /// TOML's reader quotes the line with the error, which is all of a file that is none.
 #[test]
 fn a_message_is_as_long_as_a_person_reads() {
