@@ -230,7 +230,8 @@ Example:
   nitrotpm document verify document.cbor --nonce 8f4e…
   nitrotpm document verify document.cbor --at 2026-02-03T11:00:00Z
 
-Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone; --no-nonce says that this is meant.")]
+Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone; \
+--no-nonce says that this is meant.")]
     Verify {
         /// The document: raw COSE_Sign1; - is standard input
         file: PathBuf,

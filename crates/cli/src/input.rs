@@ -202,7 +202,8 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
     let mut roots = TrustRoots::empty();
     for path in paths {
         let bytes = read(path)?;
-        let added = if Kind::of(&bytes) == Some(Kind::Der) { roots.add_der(&bytes) } else { roots.add_pem(&bytes) };
+        // A SEQUENCE of more than 255 bytes, as every certificate is; text does not have the second byte.
+        let added = if bytes.starts_with(&[0x30, 0x82]) { roots.add_der(&bytes) } else { roots.add_pem(&bytes) };
         added.map_err(|error| {
             let hint = hint(&bytes, &[Kind::Pem, Kind::Der]);
             Failure::usage("usage.trust-root", format!("--trust-root {}: {error}{hint}", Shown(path)))
