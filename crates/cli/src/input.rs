@@ -41,7 +41,7 @@ pub(crate) fn take_standard_input() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sizes are not asked for beforehand: the kernel reports 0 for its logs.
+/// A file's size only says how much room to make: the kernel reports 0 for its logs.
 fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     let shown = Shown(path);
     let failed = |error: std::io::Error| {
@@ -58,9 +58,12 @@ fn read_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
         stdin().lock().take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     } else {
         let file = File::open(path).map_err(failed)?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        let metadata = file.metadata();
+        if metadata.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
             return Err(Failure::environment("file.read", format!("cannot read {shown}: it is a directory")));
         }
+        let size = metadata.map_or(0, |metadata| metadata.len()).min(limit);
+        bytes.reserve_exact(usize::try_from(size).unwrap_or_default());
         file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     }
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {

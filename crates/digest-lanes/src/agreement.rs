@@ -3,21 +3,36 @@
 
 extern crate std;
 
+use std::sync::Once;
 use std::vec::Vec;
 
-use crate::{Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, extend, hash};
+use crate::{
+    Append, Backends, Digest, DigestBytes, ExtendChain, HashAlgorithm, Message, Platform, Stream, extend, hash,
+};
 
-/// Every set of the processor, forced, and the choice by table. Names those that cannot be tested here.
+/// Every set of the processor, forced, and the choice by each table. Names once what is tested and what cannot be tested
+/// here.
 #[expect(clippy::print_stderr, reason = "a test that cannot run says so")]
-fn backends() -> Vec<(Platform, Backends)> {
-    for platform in Platform::ALL.into_iter().filter(|platform| !platform.is_available()) {
-        std::eprintln!("SKIPPED: this processor has no {platform}; its code was not tested");
+fn backends() -> Vec<(&'static str, Backends)> {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        for platform in Platform::ALL {
+            if platform.is_available() {
+                std::eprintln!("TESTED: {platform}");
+            } else {
+                std::eprintln!("SKIPPED: this processor has no {platform}; its code was not tested");
+            }
+        }
+    });
+    for platform in [Platform::Avx512, Platform::Avx512Vl] {
         let required = std::env::var_os("NITROTPM_REQUIRE_AVX512").is_some_and(|value| value == "1");
-        let is_avx512 = matches!(platform, Platform::Avx512 | Platform::Avx512Vl);
-        assert!(!(required && is_avx512), "NITROTPM_REQUIRE_AVX512 is set, but this processor has no {platform}");
+        let missing = required && !platform.is_available();
+        assert!(!missing, "NITROTPM_REQUIRE_AVX512 is set, but this processor has no {platform}");
     }
-    let forced = Platform::available().map(|platform| (platform, Backends::forced(platform).unwrap()));
-    forced.chain([(Platform::detect(), Backends::detect())]).collect()
+    let forced = Platform::available().map(|platform| (platform.name(), Backends::forced(platform).unwrap()));
+    let [intel, amd] = Backends::of_each_table();
+    assert!([intel, amd].contains(&Backends::detect()));
+    forced.chain([("Intel's table", intel), ("AMD's table", amd)]).collect()
 }
 
 /// xorshift64*: the tests need many bytes and no secrecy.
@@ -54,13 +69,13 @@ fn one_by_one<B: DigestBytes>(start: B, digests: &[&B]) -> Digest {
 /// Extends chains with every backend; each result must be that of one extend after the other.
 #[track_caller]
 fn assert_extends_agree<B: DigestBytes>(chains: &[(B, Vec<&B>)]) {
+    let expected: Vec<_> = chains.iter().map(|(start, digests)| one_by_one(*start, digests)).collect();
     for (platform, backends) in backends() {
         let mut work: Vec<_> =
             chains.iter().map(|(value, digests)| ExtendChain { value: *value, digests: digests.as_slice() }).collect();
         backends.extend_many(&mut work);
-        for (number, (done, (start, digests))) in work.iter().zip(chains).enumerate() {
-            let expected = one_by_one(*start, digests);
-            assert_eq!(done.value.to_digest(), expected, "chain {number} of {}, {platform}", chains.len());
+        for (number, (done, expected)) in work.iter().zip(&expected).enumerate() {
+            assert_eq!(done.value.to_digest(), *expected, "chain {number} of {}, {platform}", chains.len());
             assert!(done.digests.is_empty());
         }
     }
@@ -127,8 +142,38 @@ fn every_length<B: DigestBytes>() {
     }
 }
 
+/// One long message alone, and two of which one is soon alone.
+fn long_alone<B: DigestBytes>() {
+    let text = painted(70_000);
+    for (platform, backends) in backends() {
+        for length in [2047, 2048, 2049, 2560, 3072, 3500, 10_001, 65_536, 69_999] {
+            let mut messages = [Message::<B>::new(&text[1..=length]), Message::new(&text[..length / 3])];
+            let expected = messages.map(|message| hash(B::ALGORITHM, &[message.bytes]));
+            backends.hash_many(&mut messages[..1]);
+            assert_eq!(messages[0].digest.to_digest(), expected[0], "{length} bytes, {platform}");
+            backends.hash_many(&mut messages);
+            assert_eq!(messages.map(|message| message.digest.to_digest()), expected, "{length} bytes, {platform}");
+            let mut stream = Stream::new(B::ALGORITHM);
+            for piece in text[1..=length].chunks(9_001) {
+                backends.update_many(&mut [Append { stream: &mut stream, bytes: piece }]);
+            }
+            assert_eq!(stream.finish(), expected[0], "{length} bytes in pieces, {platform}");
+        }
+    }
+}
+
+/// A million, or as many as `NITROTPM_RANDOM_CHAINS` says: an emulated processor is a hundred times as slow.
+#[expect(clippy::print_stderr, reason = "a test that does less says so")]
+fn random_chains() -> usize {
+    let Some(value) = std::env::var_os("NITROTPM_RANDOM_CHAINS") else { return 1_000_000 };
+    let chains = value.to_str().and_then(|text| text.parse().ok()).filter(|chains| *chains >= 1000);
+    let chains = chains.unwrap_or_else(|| panic!("NITROTPM_RANDOM_CHAINS is {value:?}: give a number, 1000 or more"));
+    std::eprintln!("NITROTPM_RANDOM_CHAINS: {chains} random chains instead of a million");
+    chains
+}
+
 /// Random chains against ring, which shares no code with any of the backends.
-fn another_library<B: DigestBytes>(chains: usize) {
+fn another_library<B: DigestBytes>() {
     let algorithm = match B::ALGORITHM {
         HashAlgorithm::Sha1 => &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
         HashAlgorithm::Sha256 => &ring::digest::SHA256,
@@ -136,7 +181,7 @@ fn another_library<B: DigestBytes>(chains: usize) {
         HashAlgorithm::Sha512 => &ring::digest::SHA512,
     };
     let mut random = Random(0xD1B5_4A32_D192_ED03);
-    let mut left = chains;
+    let mut left = random_chains();
     while left > 0 {
         let batch = left.min(5000);
         left -= batch;
@@ -191,8 +236,13 @@ macro_rules! each_bank {
             }
 
             #[test]
-            fn a_million_random_chains_agree_with_ring() {
-                super::another_library::<$bytes>(1_000_000);
+            fn hashes_agree_for_long_messages_alone() {
+                super::long_alone::<$bytes>();
+            }
+
+            #[test]
+            fn random_chains_agree_with_ring() {
+                super::another_library::<$bytes>();
             }
         }
     };

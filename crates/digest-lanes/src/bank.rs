@@ -4,6 +4,7 @@ use core::fmt;
 
 use crate::drive::{Extending, Hashing};
 use crate::kernel::Word;
+use crate::stream::Streaming;
 use crate::{Digest, HashAlgorithm, Platform, constants, dispatch};
 
 /// The bytes of a digest: `[u8; 20]` (SHA-1), `[u8; 32]` (SHA-256), `[u8; 48]` (SHA-384) or `[u8; 64]` (SHA-512).
@@ -45,6 +46,9 @@ pub(crate) trait Bank: Copy {
 
     /// The same for messages.
     fn hash_on(platform: Platform, work: &mut Hashing<'_, '_, Self>, least: usize);
+
+    /// The same for messages in pieces.
+    fn compress_on(platform: Platform, work: &mut Streaming<'_, '_, '_, Self>, least: usize);
 }
 
 macro_rules! bank {
@@ -74,6 +78,10 @@ macro_rules! bank {
             }
 
             fn hash_on(platform: Platform, work: &mut Hashing<'_, '_, Self>, least: usize) {
+                dispatch::$dispatch(platform, work, least);
+            }
+
+            fn compress_on(platform: Platform, work: &mut Streaming<'_, '_, '_, Self>, least: usize) {
                 dispatch::$dispatch(platform, work, least);
             }
         }

@@ -5,6 +5,7 @@ use crate::bank::Bank;
 use crate::drive::{Extending, Hashing};
 use crate::kernel::Kernel;
 use crate::portable::Portable;
+use crate::stream::Streaming;
 
 /// Chains or messages that a kernel can take up.
 pub(crate) trait Work<B: Bank> {
@@ -13,8 +14,8 @@ pub(crate) trait Work<B: Bank> {
 }
 
 macro_rules! work {
-    ($type:ident) => {
-        impl<B: Bank> Work<B> for $type<'_, '_, B> {
+    ($type:ident, $($lifetime:lifetime),*) => {
+        impl<B: Bank> Work<B> for $type<$($lifetime,)* B> {
             fn unfinished(&self) -> usize {
                 $type::unfinished(self)
             }
@@ -26,8 +27,9 @@ macro_rules! work {
     };
 }
 
-work!(Extending);
-work!(Hashing);
+work!(Extending, '_, '_);
+work!(Hashing, '_, '_);
+work!(Streaming, '_, '_, '_);
 
 /// SHA-1 and SHA-256. A set that the processor lacks is replaced by the portable code.
 #[cfg(target_arch = "x86_64")]
@@ -80,6 +82,7 @@ where
     W: Work<B>,
     B: Bank,
     Portable: Kernel<B, 1>,
+    crate::single::Single: Kernel<B, 1>,
     crate::avx2::Avx2: Kernel<B, 4>,
     crate::avx512vl::Avx512Vl: Kernel<B, 4>,
     crate::avx512::Avx512: Kernel<B, 8>,
@@ -96,8 +99,13 @@ where
             }
         }
         Platform::Avx2 => {
+            // One alone has a kernel of its own.
+            let single = crate::single::Single::new();
+            if let (Some(kernel), 1) = (single, work.unfinished()) {
+                return work.run::<_, 1>(kernel, least);
+            }
             if let Some(kernel) = crate::avx2::Avx2::new() {
-                return work.run::<_, 4>(kernel, least);
+                return work.run::<_, 4>(kernel, if single.is_some() { least.max(2) } else { least });
             }
         }
         Platform::ShaNi | Platform::Portable => {}

@@ -17,6 +17,10 @@ pub(crate) const MOST_LANES: usize = 16;
 /// whole: it is then compressed in one go instead of two, and most of the data of events is short.
 const TAIL: usize = 512;
 
+/// The longest padding: a length field that does not fit into the block any more. As many zeros are written in any case,
+/// since a number that is known beforehand takes fewer instructions.
+const MOST_PADDING: usize = 144;
+
 /// A register and the digests that are still to be extended into it.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtendChain<'d, B> {
@@ -117,6 +121,41 @@ impl<'c, 'd, B: Bank> Extending<'c, 'd, B> {
     }
 }
 
+/// Copies a short slice to another of its length. Pieces of fixed lengths, which may overlap, are a few instructions each;
+/// a call of the library's copying takes longer than that.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    if let (Some(last), true) = (from.last_chunk::<64>(), from.len() == to.len()) {
+        for (from, to) in from.as_chunks::<64>().0.iter().zip(to.as_chunks_mut::<64>().0) {
+            *to = *from;
+        }
+        if let Some(to) = to.last_chunk_mut() {
+            *to = *last;
+        }
+    } else if !(copy_ends::<32>(from, to) || copy_ends::<16>(from, to) || copy_ends::<8>(from, to)) {
+        from.iter().zip(to).for_each(|(from, to)| *to = *from);
+    }
+}
+
+/// Copies the first and the last `N` bytes, where they are all there is.
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [u8]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
+}
+
+/// The length of a message with its padding (FIPS 180-4, section 5.1: a bit, zeros, and the length in the last 8 or 16
+/// bytes of a block).
+fn padded<B: Bank>(length: usize) -> usize {
+    length.saturating_add(B::BLOCK / 8).saturating_add(1).next_multiple_of(B::BLOCK)
+}
+
 /// Messages while they are hashed.
 pub(crate) struct Hashing<'c, 'm, B: Bank> {
     queue: IterMut<'c, Message<'m, B>>,
@@ -129,7 +168,7 @@ struct Slot<'c, 'm, B: Bank> {
     /// The full blocks that are left of the message itself.
     body: &'m [u8],
     /// The blocks after them: the message's last bytes, padding, length. From `tail_at` to `tail_end` they are left.
-    tail: [u8; TAIL],
+    tail: [u8; TAIL + MOST_PADDING],
     tail_at: usize,
     tail_end: usize,
     /// The state after the blocks that are done, while no kernel has it.
@@ -138,30 +177,29 @@ struct Slot<'c, 'm, B: Bank> {
 
 impl<'c, 'm, B: Bank> Slot<'c, 'm, B> {
     fn empty() -> Self {
-        Self { message: None, body: &[], tail: [0; TAIL], tail_at: 0, tail_end: 0, state: B::START }
+        Self { message: None, body: &[], tail: [0; TAIL + MOST_PADDING], tail_at: 0, tail_end: 0, state: B::START }
     }
 
     fn fill(&mut self, message: &'c mut Message<'m, B>) {
         let bytes = message.bytes;
-        // FIPS 180-4, section 5.1: a bit, zeros, and the length in the last 8 or 16 bytes.
-        let length_field = B::BLOCK / 8;
-        let padded = |length: usize| length.saturating_add(length_field).saturating_add(1).next_multiple_of(B::BLOCK);
-        let rest = if padded(bytes.len()) <= TAIL {
+        let rest = if padded::<B>(bytes.len()) <= TAIL {
             bytes.len()
         } else {
             bytes.len().checked_rem(B::BLOCK).unwrap_or_default()
         };
         let (body, end) = bytes.split_at_checked(bytes.len().saturating_sub(rest)).unwrap_or_default();
-        let tail_end = padded(rest);
+        let tail_end = padded::<B>(rest);
         // No slice is as long as 2^61 bytes.
         let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
-        if let Some((text, padding)) = self.tail.get_mut(..tail_end).and_then(|tail| tail.split_at_mut_checked(rest)) {
-            text.copy_from_slice(end);
-            padding.fill(0);
-            padding.iter_mut().take(1).for_each(|byte| *byte = 0x80);
-            if let Some(field) = padding.last_chunk_mut::<8>() {
-                *field = bits.to_be_bytes();
+        if let Some((text, after)) = self.tail.split_at_mut_checked(rest) {
+            copy(end, text);
+            if let Some(padding) = after.first_chunk_mut::<MOST_PADDING>() {
+                *padding = [0; MOST_PADDING];
+                padding[0] = 0x80;
             }
+        }
+        if let Some(field) = self.tail.get_mut(..tail_end).and_then(|tail| tail.last_chunk_mut::<8>()) {
+            *field = bits.to_be_bytes();
         }
         self.body = body;
         self.tail_at = 0;
@@ -212,7 +250,7 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
     pub(crate) fn run<K: Kernel<B, L>, const L: usize>(&mut self, kernel: K, least: usize) {
         let mut registers = K::Registers::zero();
         let Some((lanes, waiting)) = self.open.split_at_mut_checked(L) else { return };
-        let mut waiting = waiting.iter_mut().filter(|slot| slot.message.is_some()).fuse();
+        let mut waiting = waiting.iter_mut().filter(|slot| slot.message.is_some()).peekable();
         for (lane, slot) in lanes.iter_mut().enumerate() {
             if slot.message.is_none()
                 && let Some(other) = waiting.next()
@@ -223,6 +261,9 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
         }
         let mut enough = 1;
         loop {
+            if waiting.peek().is_none() && lanes.iter().all(|slot| slot.message.is_none()) {
+                hash_alike::<B, K, L>(kernel, lanes, &mut self.queue);
+            }
             let mut left = 0_usize;
             for (lane, slot) in lanes.iter_mut().enumerate() {
                 if slot.message.is_none() {
@@ -272,4 +313,43 @@ impl<'c, 'm, B: Bank> Hashing<'c, 'm, B> {
             slot.state = registers.take(lane);
         }
     }
+}
+
+/// Hashes messages from the front of the queue, one a slot, as long as they are short and have the same number of blocks:
+/// nothing is kept from one turn to the next then. Most of the data of events is so, once it is in order.
+fn hash_alike<'c, 'm, B: Bank, K: Kernel<B, L>, const L: usize>(
+    kernel: K,
+    slots: &mut [Slot<'c, 'm, B>],
+    queue: &mut IterMut<'c, Message<'m, B>>,
+) {
+    let mut start = K::Registers::zero();
+    (0..L).for_each(|lane| start.put(lane, &B::START));
+    while let Some(length) = shared_short_length(queue.as_slice().get(..L)) {
+        for slot in slots.iter_mut() {
+            if let Some(message) = queue.next() {
+                slot.fill(message);
+            }
+            if let Some(later) = queue.as_slice().get(L) {
+                prefetch(later.bytes);
+            }
+        }
+        let mut blocks: [&[u8]; L] = [&[]; L];
+        for (blocks, slot) in blocks.iter_mut().zip(slots.iter()) {
+            *blocks = slot.tail.get(..length).unwrap_or_default();
+        }
+        let mut registers = start.clone();
+        kernel.compress(&mut registers, &blocks, length.checked_div(B::BLOCK).unwrap_or_default());
+        for (lane, slot) in slots.iter_mut().enumerate() {
+            if let Some(message) = slot.message.take() {
+                message.digest = B::from_words(&registers.take(lane));
+            }
+        }
+    }
+}
+
+/// The length of each of some messages with its padding, where all have the same and a slot's tail has room for it.
+fn shared_short_length<B: Bank>(messages: Option<&[Message<'_, B>]>) -> Option<usize> {
+    let (first, others) = messages?.split_first()?;
+    let length = padded::<B>(first.bytes.len());
+    (length <= TAIL && others.iter().all(|message| padded::<B>(message.bytes.len()) == length)).then_some(length)
 }

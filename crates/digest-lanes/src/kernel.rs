@@ -8,7 +8,7 @@ impl Word for u32 {}
 impl Word for u64 {}
 
 /// The working values of `L` chains or messages.
-pub(crate) trait Registers<W> {
+pub(crate) trait Registers<W>: Clone {
     /// All zero.
     fn zero() -> Self;
 
@@ -20,6 +20,7 @@ pub(crate) trait Registers<W> {
 }
 
 /// One row a word, one column a lane: what vector instructions work on.
+#[derive(Clone)]
 #[repr(C, align(64))]
 pub(crate) struct Columns<W, const L: usize>(pub(crate) [[W; L]; 8]);
 
@@ -46,6 +47,7 @@ impl<W: Word, const L: usize> Registers<W> for Columns<W, L> {
 }
 
 /// One row a lane: what the SHA instructions and the portable code work on.
+#[derive(Clone)]
 pub(crate) struct Rows<W, const L: usize>(pub(crate) [[W; 8]; L]);
 
 impl<W: Word, const L: usize> Registers<W> for Rows<W, L> {

@@ -28,8 +28,11 @@
 //! assert_eq!(Digest::from(chains[1].value), extend(&zero, &Digest::from(two)).unwrap());
 //! ```
 //!
+//! A [`Stream`] is a message that arrives in pieces; [`Backends::update_many`] appends to several of them side by side.
+//!
 //! # Layout
-//! [`Platform`] names the instruction sets, one file each (`portable`, `shani`, `avx2`, `avx512vl`, `avx512`), all of
+//! [`Platform`] names the instruction sets, one file each (`portable`, `shani`, `avx2` with `single`,
+//! `avx512vl`, `avx512`), all of
 //! one shape: a token that proves the instructions are there, and a kernel for each bank. The drivers (`drive`) keep a
 //! kernel's lanes full, and [`Backends`] says which kernel serves how many chains. Only the files of instruction sets
 //! have `unsafe` code.
@@ -47,6 +50,7 @@ mod platform;
 mod portable;
 mod prefetch;
 mod scalar;
+mod stream;
 
 #[cfg(target_arch = "x86_64")]
 #[macro_use]
@@ -59,6 +63,8 @@ mod avx512;
 mod avx512vl;
 #[cfg(target_arch = "x86_64")]
 mod shani;
+#[cfg(target_arch = "x86_64")]
+mod single;
 
 #[cfg(test)]
 mod agreement;
@@ -70,3 +76,4 @@ pub use digest::{AlgorithmMismatch, Digest, WrongLength};
 pub use drive::{ExtendChain, Message};
 pub use platform::Platform;
 pub use scalar::{Hasher, extend, hash};
+pub use stream::{Append, Stream};

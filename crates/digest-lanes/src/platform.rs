@@ -16,7 +16,8 @@ pub enum Platform {
     Portable,
     /// The x86 SHA instructions: 1 to 4 chains interleaved, SHA-1 and SHA-256 only.
     ShaNi,
-    /// 256-bit vectors: 8 lanes of SHA-1 and SHA-256, 4 of SHA-384 and SHA-512.
+    /// 256-bit vectors: 8 lanes of SHA-1 and SHA-256, 4 of SHA-384 and SHA-512. Of a long message of the latter that is
+    /// alone, the vectors prepare four blocks at once.
     Avx2,
     /// 256-bit vectors with the instructions of AVX-512 (F and VL): as many lanes as AVX2 has.
     Avx512Vl,

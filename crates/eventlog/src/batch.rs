@@ -6,16 +6,14 @@ mod threads;
 
 use alloc::vec::Vec;
 
-use core::ops::Range;
-
-use nitrotpm_pcr::{Backends, Bank, Batch, LogId, PcrIndex, PcrValues};
+use nitrotpm_pcr::{AddLog, Backends, Bank, Batch, DigestPlaces, LogId, PcrIndex, PcrValues};
 
 pub use self::payloads::CheckedPayload;
 use self::payloads::Pending;
 #[cfg(feature = "rayon")]
 pub use self::threads::replay_parallel;
 use crate::algorithm::DeclaredBanks;
-use crate::log::Digested;
+use crate::log::{Digested, Visitor};
 use crate::replay::{StartupLocality, start_value};
 use crate::{Event, EventLog, Format, LogError, ParseOptions, ReplayedBank, ReplayedLog, ReplayedRegister};
 
@@ -53,9 +51,6 @@ pub struct LogBatch<'d> {
     payloads: Vec<Pending<'d>>,
 }
 
-/// What takes the events of a log, with the banks that its header declares.
-type Visit<'v, 'd> = dyn FnMut(&DeclaredBanks, &Event<'d>, Digested) + 'v;
-
 /// One log in a [`LogBatch`]: of use only with the batch it came from, until that is emptied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchedLog(usize);
@@ -68,6 +63,8 @@ struct Entry<'d> {
     /// The banks that are replayed, by their place in [`Bank::ALL`].
     banks: u8,
     locality: u8,
+    /// Where the digests that can be computed stand in a usual event.
+    places: DigestPlaces,
     /// Where this log's part of the other lists begins; it ends where the next log's begins.
     missing: usize,
     payloads: usize,
@@ -122,7 +119,7 @@ impl<'d> LogBatch<'d> {
     /// As [`EventLog::parse`], and [`LogError::StartupLocality`] where PCR 0 has no defined start value. The batch is
     /// then as it was before.
     pub fn push(&mut self, bytes: &'d [u8], options: &ParseOptions) -> Result<BatchedLog, LogError> {
-        self.add(|_| true, |visit| EventLog::parse_visiting(bytes, options, visit))
+        self.add(|_| true, |adding| EventLog::parse_visiting(bytes, options, adding))
     }
 
     /// Adds a log that was parsed already.
@@ -139,68 +136,41 @@ impl<'d> LogBatch<'d> {
         log: &EventLog<'d>,
         wanted: impl Fn(Bank) -> bool,
     ) -> Result<BatchedLog, LogError> {
-        self.add(wanted, |visit| {
-            log.events().for_each(|event| visit(log.declared(), &event, Digested::Otherwise));
+        self.add(wanted, |adding| {
+            adding.begin(log.declared());
+            log.events().for_each(|event| adding.event(&event, Digested::Otherwise));
             Ok(*log)
         })
     }
 
-    /// Takes the events that `walk` gives, and with them the log that it returns in the end.
-    fn add(
+    /// Takes the events that `walk` shows, and with them the log that it returns in the end.
+    fn add<W: Fn(Bank) -> bool>(
         &mut self,
-        wanted: impl Fn(Bank) -> bool,
-        walk: impl FnOnce(&mut Visit<'_, 'd>) -> Result<EventLog<'d>, LogError>,
+        wanted: W,
+        walk: impl FnOnce(&mut Adding<'_, 'd, W>) -> Result<EventLog<'d>, LogError>,
     ) -> Result<BatchedLog, LogError> {
         let (missing, payloads) = (self.missing.len(), self.payloads.len());
-        let mut adding = self.batch.add_log();
-        let mut locality = StartupLocality::default();
-        let mut layout = None;
-        let mut noted = Noted { list: &mut self.missing, of_this_log: missing };
-        let (with_payloads, pending) = (self.with_payloads, &mut self.payloads);
-        let walked = walk(&mut |banks, event, digested| {
-            locality.see(event);
-            let Some(pcr) = event.pcr().filter(|_| event.extends()) else { return };
-            let layout: &Layout = layout.get_or_insert_with(|| Layout::new(banks, &wanted));
-            let mut found = 0_u8;
-            if digested == Digested::AllInOrder {
-                for (bank, range) in layout.digests() {
-                    // The parser saw that they all are there.
-                    let digest = event.raw_digests().get(range);
-                    if digest.is_some_and(|digest| adding.extend(bank, pcr, digest).is_ok()) {
-                        found |= bit(bank);
-                    }
-                }
-            } else {
-                for (algorithm, digest) in event.digests() {
-                    let Some(bank) = algorithm.bank() else { continue };
-                    // The parser took as many bytes as the bank's digests have: none is refused.
-                    if layout.mask & bit(bank) != 0 && adding.extend(bank, pcr, digest).is_ok() {
-                        found |= bit(bank);
-                    }
-                }
-            }
-            if found != layout.mask {
-                noted.note(event, pcr, layout.mask & !found);
-            }
-            if with_payloads {
-                pending.push(Pending::new(event));
-            }
-        });
-        let log_and_locality = walked.and_then(|log| {
+        let mut adding = Adding {
+            wanted,
+            log: self.batch.add_log(),
+            banks: 0,
+            places: DigestPlaces::default(),
+            locality: StartupLocality::default(),
+            missing: Noted { list: &mut self.missing, of_this_log: missing },
+            payloads: self.with_payloads.then_some(&mut self.payloads),
+        };
+        let added = walk(&mut adding).and_then(|log| {
             // In a CCEL log, register 0 is another thing.
-            Ok((log, if log.format() == Format::Ccel { 0 } else { locality.finish()? }))
-        });
-        let added = log_and_locality.and_then(|(log, locality)| {
-            let id = adding.finish(|bank, index| start_value(bank, index, locality));
+            let locality = if log.format() == Format::Ccel { 0 } else { adding.locality.finish()? };
+            let id = adding.log.finish(|bank, index| start_value(bank, index, locality));
             // Every start value is of the bank that it is asked for.
             let id = id.map_err(|_| LogError::NothingMeasured)?;
-            let banks = layout.unwrap_or_else(|| Layout::new(log.declared(), &wanted)).mask;
-            Ok(Entry { log, id, banks, locality, missing, payloads })
+            Ok(Entry { log, id, banks: adding.banks, locality, places: adding.places, missing, payloads })
         });
         match added {
             Ok(entry) => {
                 for pending in self.payloads.iter_mut().skip(payloads) {
-                    pending.add_to(&mut self.batch);
+                    pending.add_to(&mut self.batch, &entry.places);
                 }
                 self.logs.push(entry);
                 Ok(BatchedLog(self.logs.len().saturating_sub(1)))
@@ -293,37 +263,66 @@ const fn bit(bank: Bank) -> u8 {
     }
 }
 
-/// The banks of a log that are replayed.
-#[derive(Clone, Copy, Debug)]
-struct Layout {
-    /// By their place in [`Bank::ALL`].
-    mask: u8,
-    /// Each with where its digest begins in an event that has all banks in the header's order.
-    digests: [Option<(Bank, usize)>; 4],
+/// A log while it is added.
+struct Adding<'b, 'd, W> {
+    /// The banks to replay, of those that the header declares.
+    wanted: W,
+    log: AddLog<'b, 'd>,
+    /// Those that are replayed, by their place in [`Bank::ALL`].
+    banks: u8,
+    places: DigestPlaces,
+    locality: StartupLocality,
+    missing: Noted<'b>,
+    payloads: Option<&'b mut Vec<Pending<'d>>>,
 }
 
-impl Layout {
-    fn new(banks: &DeclaredBanks, wanted: impl Fn(Bank) -> bool) -> Self {
-        let mut layout = Self { mask: 0, digests: [None; 4] };
-        let mut places = layout.digests.iter_mut();
+impl<'d, W: Fn(Bank) -> bool> Visitor<'d> for Adding<'_, 'd, W> {
+    fn begin(&mut self, declared: &DeclaredBanks) {
+        let mut replayed = DigestPlaces::default();
         let mut at = 0_usize;
-        for declared in banks.as_slice() {
+        for declared in declared.as_slice() {
             // Behind its identifier.
             at = at.saturating_add(2);
-            // A header names no bank twice: there are places for all.
-            if let Some(bank) = declared.bank().filter(|bank| wanted(*bank))
-                && let Some(place) = places.next()
-            {
-                *place = Some((bank, at));
-                layout.mask |= bit(bank);
+            if let Some(bank) = declared.bank() {
+                self.places = self.places.with(bank, at);
+                if (self.wanted)(bank) {
+                    replayed = replayed.with(bank, at);
+                    self.banks |= bit(bank);
+                }
             }
             at = at.saturating_add(usize::from(declared.size));
         }
-        layout
+        self.log.lay_out(replayed);
     }
 
-    fn digests(&self) -> impl Iterator<Item = (Bank, Range<usize>)> + '_ {
-        self.digests.iter().flatten().map(|(bank, at)| (*bank, *at..at.saturating_add(bank.digest_len())))
+    #[inline]
+    fn event(&mut self, event: &Event<'d>, digested: Digested) {
+        self.locality.see(event);
+        let Some(pcr) = event.pcr().filter(|_| event.extends()) else { return };
+        // The parser saw that all are there.
+        if digested != Digested::AllInOrder || self.log.extend_event(pcr, event.raw_digests()).is_err() {
+            self.one_by_one(event, pcr);
+        }
+        if let Some(payloads) = &mut self.payloads {
+            payloads.push(Pending::new(event, digested));
+        }
+    }
+}
+
+impl<'d, W> Adding<'_, 'd, W> {
+    /// Each digest of an event by itself, whatever their order, and a note of those that it lacks.
+    fn one_by_one(&mut self, event: &Event<'d>, pcr: PcrIndex) {
+        let mut found = 0_u8;
+        for (algorithm, digest) in event.digests() {
+            let Some(bank) = algorithm.bank() else { continue };
+            // The parser took as many bytes as the bank's digests have: none is refused.
+            if self.banks & bit(bank) != 0 && self.log.extend(bank, pcr, digest).is_ok() {
+                found |= bit(bank);
+            }
+        }
+        if found != self.banks {
+            self.missing.note(event, pcr, self.banks & !found);
+        }
     }
 }
 
@@ -387,11 +386,11 @@ impl<'b, 'd> BatchReplay<'b, 'd> {
         let log = *self;
         let lacking = !self.missing().is_empty();
         PcrIndex::all().filter_map(move |pcr| {
-            let replayed = log.batch.batch.register(log.entry.id, bank, pcr);
-            if replayed.is_none() && !lacking {
-                return None;
+            if lacking {
+                return Some((pcr, log.register(bank, pcr))).filter(|(_, register)| register.has_events());
             }
-            Some((pcr, log.register(bank, pcr))).filter(|(_, register)| register.has_events())
+            let (value, extends) = log.batch.batch.register(log.entry.id, bank, pcr)?;
+            Some((pcr, ReplayedRegister::new(value, extends, None)))
         })
     }
 
@@ -434,7 +433,7 @@ impl<'b, 'd> BatchReplay<'b, 'd> {
         let next = self.batch.logs.get(self.place.saturating_add(1));
         let end = next.map_or(self.batch.payloads.len(), |next| next.payloads);
         let pending = self.batch.payloads.get(self.entry.payloads..end).unwrap_or_default();
-        let batch = &self.batch.batch;
-        pending.iter().map(move |pending| pending.check(batch))
+        let (batch, places) = (&self.batch.batch, &self.entry.places);
+        pending.iter().map(move |pending| pending.check(batch, places))
     }
 }

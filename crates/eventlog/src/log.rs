@@ -153,15 +153,15 @@ impl<'a> EventLog<'a> {
     /// over bytes, a header that breaks a rule, algorithms that are undeclared or stand twice, registers that do not
     /// exist. An unknown event type, or an unknown algorithm that the header declares, is no error.
     pub fn parse(bytes: &'a [u8], options: &ParseOptions) -> Result<Self, LogError> {
-        Self::parse_visiting(bytes, options, |_, _, _| ())
+        Self::parse_visiting(bytes, options, &mut ())
     }
 
-    /// Parses a log and gives every event after the header to `visit`, with the declared banks: one pass where a caller
-    /// needs the events anyway. What was visited counts for nothing where the end is an error.
+    /// Parses a log and shows every event after the header to `visitor`: one pass where a caller needs the events
+    /// anyway. What was visited counts for nothing where the end is an error.
     pub(crate) fn parse_visiting(
         bytes: &'a [u8],
         options: &ParseOptions,
-        visit: impl FnMut(&DeclaredBanks, &Event<'a>, Digested),
+        visitor: &mut impl Visitor<'a>,
     ) -> Result<Self, LogError> {
         if bytes.is_empty() {
             return Err(LogError::Empty);
@@ -170,7 +170,8 @@ impl<'a> EventLog<'a> {
             return Err(LogError::TooLarge { size: bytes.len(), limit: options.max_size });
         }
         let mut log = Self::parse_header(bytes, options.source)?;
-        log.check_body(bytes, visit)?;
+        visitor.begin(&log.banks);
+        log.check_body(bytes, visitor)?;
         Ok(log)
     }
 
@@ -208,11 +209,7 @@ impl<'a> EventLog<'a> {
     }
 
     /// Walks over every event once, finds the tail and refuses what is neither.
-    fn check_body(
-        &mut self,
-        bytes: &'a [u8],
-        mut visit: impl FnMut(&DeclaredBanks, &Event<'a>, Digested),
-    ) -> Result<(), LogError> {
+    fn check_body(&mut self, bytes: &'a [u8], visitor: &mut impl Visitor<'a>) -> Result<(), LogError> {
         let smallest = if self.format == Format::Sha1 { SMALLEST_SHA1_EVENT } else { SMALLEST_AGILE_EVENT };
         // Where the run of equal bytes that ends the log begins: found once, so that no run is scanned twice.
         let run_start =
@@ -236,7 +233,7 @@ impl<'a> EventLog<'a> {
             if event.index() > 0 && event.event_type() == EventType::NO_ACTION && is_spec_id(event.data()) {
                 return Err(LogError::Header { offset: event.offset(), problem: "is a second one" });
             }
-            visit(&self.banks, &event, digested);
+            visitor.event(&event, digested);
         }
         self.event_count = events.next_index;
         if self.event_count == 0 {
@@ -327,6 +324,22 @@ pub(crate) enum Digested {
     AllInOrder,
     /// They are to be looked at.
     Otherwise,
+}
+
+/// Who is shown the events of a log while it is parsed.
+pub(crate) trait Visitor<'a> {
+    /// The banks that the header declares.
+    fn begin(&mut self, banks: &DeclaredBanks);
+
+    /// The next event after the header.
+    fn event(&mut self, event: &Event<'a>, digested: Digested);
+}
+
+/// Nobody.
+impl<'a> Visitor<'a> for () {
+    fn begin(&mut self, _: &DeclaredBanks) {}
+
+    fn event(&mut self, _: &Event<'a>, _: Digested) {}
 }
 
 fn sha1_bank() -> DeclaredBanks {

@@ -10,7 +10,7 @@ use nitrotpm_pcr::{Bank, Digest};
 
 use crate::decode::UefiVariable;
 use crate::text::as_utf16;
-use crate::{Digests, Event, EventType};
+use crate::{Event, EventType};
 
 /// The answer of a payload check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,16 +176,9 @@ pub(crate) fn check<D: Iterator<Item = Digest>>(
     check_but(event_type, data, digests, None)
 }
 
-/// Checks data of a type against the digests of an event that the toolkit can compute, where one rule is known not to
-/// hold.
-pub(crate) fn check_others(
-    event_type: EventType,
-    data: &[u8],
-    digests: &Digests<'_>,
-    wrong: Option<Rule>,
-) -> PayloadCheck {
-    let known = || digests.filter_map(|(algorithm, bytes)| Digest::new(algorithm.bank()?, bytes).ok());
-    check_but(event_type, data, known, wrong)
+/// Checks an event's data as [`Event::payload_check`] does, where one rule is known not to hold.
+pub(crate) fn check_others(event: &Event<'_>, wrong: Option<Rule>) -> PayloadCheck {
+    check_but(event.event_type(), event.data(), || event.known_digests(), wrong)
 }
 
 /// The rule that most likely holds for an event: of those that hash bytes as they stand. Each rule before it in the

@@ -409,6 +409,11 @@ pub enum NotNitroTpm {
 /// long text is cut.
 pub(crate) fn printable(text: &str) -> String {
     const LIMIT: usize = 200;
+    // What nearly all names are, and each verification prints five: nothing to escape.
+    let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) && !matches!(byte, b'"' | b'\'' | b'\\');
+    if text.len() <= LIMIT && text.bytes().all(is_plain) {
+        return text.into();
+    }
     let mut out: String = text.chars().take(LIMIT).flat_map(char::escape_debug).collect();
     if text.chars().nth(LIMIT).is_some() {
         out.push('…');
@@ -424,6 +429,11 @@ mod tests {
     fn text_from_outside_is_escaped_and_cut() {
         assert_eq!(printable("a\u{1b}[31m\n\u{202e}"), "a\\u{1b}[31m\\n\\u{202e}");
         assert_eq!(printable(&"x".repeat(1000)).chars().count(), 201);
+        // What is taken as it stands is what needs no escape.
+        for character in (0..=0x7F).map(char::from) {
+            assert_eq!(printable(&character.to_string()), character.escape_debug().to_string());
+        }
+        assert_eq!(printable(&"x".repeat(200)), "x".repeat(200));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod index;
 mod selection;
 mod values;
 
-pub use batch::{AddLog, Batch, BatchError, LogId, MessageId, recycled};
+pub use batch::{AddLog, Batch, BatchError, DigestPlaces, LogId, MessageId, recycled};
 pub use chain::{Chain, reset_value};
 pub use index::{PcrIndex, PcrIndexOutOfRange};
 /// A bank is named by its hash algorithm.

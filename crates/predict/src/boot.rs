@@ -7,7 +7,8 @@ use nitrotpm_pcr::{Bank, Chain, PcrIndex, PcrValues};
 use nitrotpm_uefi::{SecureBootVariable, SecureBootVariables, SignatureDatabase, guids, variable_data};
 
 use crate::event::PredictedEvent;
-use crate::message::{Message, digest_all};
+use crate::message::Message;
+use crate::schedule::digest_all;
 use crate::uki::{Role, role};
 use crate::{Decision, GrubMeasurement, LinuxEntry, PeImage, PredictError, Refusal, ShimState, Sidecars, decide};
 

@@ -34,6 +34,7 @@ mod loader_entry;
 mod message;
 mod output;
 mod pe;
+mod schedule;
 mod secure_boot;
 mod shim;
 #[cfg(test)]

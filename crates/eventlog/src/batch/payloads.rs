@@ -3,10 +3,11 @@
 //! The rule that most likely holds is computed for all events of all logs side by side; where it does not hold, the
 //! others are tried for that event alone.
 
-use nitrotpm_pcr::{Batch, MessageId};
+use nitrotpm_pcr::{Bank, Batch, DigestPlaces, MessageId};
 
+use crate::log::Digested;
 use crate::payload::{check_others, likely_rule};
-use crate::{Digests, Event, EventType, PayloadCheck, Rule};
+use crate::{Event, PayloadCheck, Rule};
 
 /// What became of the data of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,50 +21,48 @@ pub struct CheckedPayload {
 /// An event whose data is hashed with the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending<'d> {
-    event: usize,
-    event_type: EventType,
-    data: &'d [u8],
-    digests: Digests<'d>,
-    /// The rule that most likely holds.
-    likely: Option<Rule>,
-    /// The messages of the likely rule, one for each digest that can be computed, in the event's order: at most one a
-    /// bank.
-    messages: [Option<MessageId>; 4],
+    event: Event<'d>,
+    digested: Digested,
+    /// The rule that most likely holds, and the bytes that it covers.
+    likely: Option<(Rule, MessageId)>,
 }
 
 impl<'d> Pending<'d> {
-    pub(super) fn new(event: &Event<'d>) -> Self {
-        Self {
-            event: event.index(),
-            event_type: event.event_type(),
-            data: event.data(),
-            digests: event.digests(),
-            likely: None,
-            messages: [None; 4],
-        }
+    #[inline]
+    pub(super) const fn new(event: &Event<'d>, digested: Digested) -> Self {
+        Self { event: *event, digested, likely: None }
     }
 
-    pub(super) fn add_to(&mut self, batch: &mut Batch<'d>) {
-        let Some(rule) = likely_rule(self.event_type, self.data) else { return };
-        let Some(covered) = rule.covered(self.data) else { return };
-        self.likely = Some(rule);
-        let banks = self.digests.filter_map(|(algorithm, _)| algorithm.bank());
-        for (bank, message) in banks.zip(&mut self.messages) {
-            *message = Some(batch.add_message(bank, covered));
-        }
+    /// `places` are those of the digests in a usual event of the log.
+    pub(super) fn add_to(&mut self, batch: &mut Batch<'d>, places: &DigestPlaces) {
+        let (event, data) = (&self.event, self.event.data());
+        let Some(rule) = likely_rule(event.event_type(), data) else { return };
+        let Some(covered) = rule.covered(data) else { return };
+        let message = match self.digested {
+            Digested::AllInOrder => batch.add_message(places.iter().map(|(bank, _)| bank), covered),
+            Digested::Otherwise => batch.add_message(known(event).map(|(bank, _)| bank), covered),
+        };
+        self.likely = Some((rule, message));
     }
 
-    pub(super) fn check(&self, batch: &Batch<'_>) -> CheckedPayload {
-        let known = self.digests.filter(|(algorithm, _)| algorithm.bank().is_some());
-        let mut compared = 0_usize;
-        let holds = known.zip(&self.messages).all(|((_, digest), message)| {
-            compared = compared.saturating_add(1);
-            message.is_some_and(|message| batch.digest_is(message, digest))
+    pub(super) fn check(&self, batch: &Batch<'_>, places: &DigestPlaces) -> CheckedPayload {
+        let event = &self.event;
+        let holds = self.likely.is_some_and(|(_, message)| match self.digested {
+            Digested::AllInOrder => batch.digests_are(message, event.raw_digests(), places),
+            Digested::Otherwise => {
+                let mut digests = known(event).peekable();
+                digests.peek().is_some() && digests.all(|(bank, digest)| batch.digest_is(message, bank, digest))
+            }
         });
         let check = match self.likely {
-            Some(rule) if holds && compared > 0 => PayloadCheck::Verified(rule),
-            likely => check_others(self.event_type, self.data, &self.digests, likely),
+            Some((rule, _)) if holds => PayloadCheck::Verified(rule),
+            likely => check_others(event, likely.map(|(rule, _)| rule)),
         };
-        CheckedPayload { event: self.event, check }
+        CheckedPayload { event: event.index(), check }
     }
+}
+
+/// The digests that can be computed.
+fn known<'d>(event: &Event<'d>) -> impl Iterator<Item = (Bank, &'d [u8])> + use<'d> {
+    event.digests().filter_map(|(algorithm, digest)| Some((algorithm.bank()?, digest)))
 }

@@ -1,6 +1,7 @@
 //! Batches on several cores.
 
 use core::num::NonZeroUsize;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use alloc::vec::Vec;
 use nitrotpm_pcr::Backends;
@@ -40,24 +41,32 @@ where
     L: AsRef<[u8]> + Sync,
     R: Send,
 {
-    let parts: Vec<Vec<R>> = logs
-        .par_chunks(at_once.get())
-        .enumerate()
-        .map_init(
-            || LogBatch::with_backends(*backends),
-            |batch, (part, logs)| {
+    let parts: Vec<&'d [L]> = logs.chunks(at_once.get()).collect();
+    let next = AtomicUsize::new(0);
+    // One batch a thread, whose memory serves one part after the other.
+    let workers = rayon::current_num_threads().min(parts.len());
+    let mut results: Vec<(usize, Vec<R>)> = (0..workers)
+        .into_par_iter()
+        .with_max_len(1)
+        .flat_map_iter(|_| {
+            let mut batch = LogBatch::with_backends(*backends);
+            let (next, parts, read) = (&next, &parts, &read);
+            core::iter::from_fn(move || {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let logs: &'d [L] = parts.get(number)?;
                 batch.clear();
                 let pushed: Vec<_> = logs.iter().map(|log| batch.push(log.as_ref(), options)).collect();
                 let replayed = batch.replay();
-                let first = part.saturating_mul(at_once.get());
+                let first = number.saturating_mul(at_once.get());
                 let results = pushed.into_iter().enumerate().map(|(place, pushed)| {
                     // What was pushed into this batch is in it.
                     let log = pushed.and_then(|log| replayed.log(log).ok_or(LogError::Empty));
                     read(first.saturating_add(place), log)
                 });
-                results.collect()
-            },
-        )
+                Some((number, results.collect()))
+            })
+        })
         .collect();
-    parts.into_iter().flatten().collect()
+    results.sort_unstable_by_key(|(number, _)| *number);
+    results.into_iter().flat_map(|(_, results)| results).collect()
 }

@@ -89,18 +89,132 @@ fn a_start_value_is_extended_from() {
 }
 
 #[test]
-fn messages_are_hashed() {
+fn messages_are_hashed_in_the_banks_that_were_asked_for() {
     let texts: Vec<Vec<u8>> = (0..100).map(|length| vec![0xA5; length * 3]).collect();
+    let banks = |number: usize| HashAlgorithm::ALL.into_iter().skip(number % 4).step_by(2);
     let mut batch = Batch::new();
-    let ids: Vec<_> = texts.iter().map(|text| batch.add_message(HashAlgorithm::Sha384, text)).collect();
-    assert_eq!(batch.digest(ids[0]), None);
-    assert!(!batch.digest_is(ids[0], &[0; 48]));
-    batch.run(&Backends::detect());
-    for (text, id) in texts.iter().zip(ids) {
-        let expected = nitrotpm_digest_lanes::hash(HashAlgorithm::Sha384, &[text]);
-        assert_eq!(batch.digest(id), Some(expected));
-        assert!(batch.digest_is(id, expected.as_bytes()) && !batch.digest_is(id, &[0; 48]));
+    for backends in [Backends::detect(), Backends::portable()] {
+        let mut ids = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            ids.push(batch.add_message(banks(number), text));
+            assert_eq!(batch.digest(ids[number], HashAlgorithm::Sha384), None);
+            assert!(!batch.digest_is(ids[number], HashAlgorithm::Sha384, &[0; 48]));
+            if number == 60 {
+                // What is added later is hashed too, and what is done stays.
+                batch.run(&backends);
+            }
+        }
+        batch.run(&backends);
+        for (number, (text, id)) in texts.iter().zip(ids).enumerate() {
+            for bank in HashAlgorithm::ALL {
+                let expected = nitrotpm_digest_lanes::hash(bank, &[text]);
+                let asked = banks(number).any(|asked| asked == bank);
+                assert_eq!(batch.digest(id, bank), asked.then_some(expected));
+                assert_eq!(batch.digest_is(id, bank, expected.as_bytes()), asked);
+                let zero = Digest::zero(bank);
+                assert!(!batch.digest_is(id, bank, zero.as_bytes()));
+                assert!(!batch.digest_is(id, bank, &expected.as_bytes()[1..]));
+            }
+        }
+        batch.clear();
     }
+}
+
+#[test]
+fn the_digests_of_an_event_are_compared_in_every_bank() {
+    let [sha1, sha256, sha384] = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384];
+    let places = DigestPlaces::default().with(sha1, 2).with(sha384, 24);
+    let mut event = vec![0; 72];
+    for (bank, at) in places.iter() {
+        event[at..at + bank.digest_len()].copy_from_slice(nitrotpm_digest_lanes::hash(bank, &[b"data"]).as_bytes());
+    }
+    let mut batch = Batch::new();
+    let message = batch.add_message([sha1, sha384], b"data");
+    assert!(!batch.digests_are(message, &event, &places), "it was not hashed yet");
+    batch.run(&Backends::detect());
+    assert!(batch.digests_are(message, &event, &places));
+    assert!(batch.digests_are(message, &event[..50], &DigestPlaces::default().with(sha1, 2)));
+    assert!(!batch.digests_are(message, &event[..71], &places), "it is cut");
+    assert!(!batch.digests_are(message, &event, &DigestPlaces::default()), "nothing was compared");
+    assert!(!batch.digests_are(message, &event, &places.with(sha256, 30)), "it was not hashed in that bank");
+    for byte in (2..22).chain(24..72) {
+        event[byte] ^= 1;
+        assert!(!batch.digests_are(message, &event, &places), "byte {byte} differs");
+        event[byte] ^= 1;
+    }
+}
+
+/// Digests of whole events beside digests one by one, in any order, are those of one by one alone.
+#[test]
+fn an_event_as_a_whole_is_each_of_its_digests() {
+    let banks = [HashAlgorithm::Sha384, HashAlgorithm::Sha1, HashAlgorithm::Sha256];
+    // 2 bytes, then the digest of 48; 2 more, then that of 20; and so on.
+    let places = DigestPlaces::default()
+        .with(HashAlgorithm::Sha384, 2)
+        .with(HashAlgorithm::Sha1, 52)
+        .with(HashAlgorithm::Sha256, 74);
+    let other = DigestPlaces::default().with(HashAlgorithm::Sha384, 58);
+    let events: Vec<(PcrIndex, Vec<u8>)> = (0..90_u8)
+        .map(|event| (PcrIndex::new(event % 5).unwrap(), (0..106).map(|byte| byte ^ event.wrapping_mul(7)).collect()))
+        .collect();
+    let mut batch = Batch::new();
+    for singly in [|_: usize| false, |event| event % 3 == 1, |event| event > 40, |_| true] {
+        let mut adding = batch.add_log();
+        adding.lay_out(places);
+        let mut chains: Vec<_> =
+            banks.into_iter().flat_map(|bank| PcrIndex::all().map(move |index| Chain::new(bank, index))).collect();
+        for (event, (index, bytes)) in events.iter().enumerate() {
+            let last = event >= 80;
+            if event == 80 {
+                // From here on there is one bank, and its digest stands elsewhere.
+                adding.lay_out(other);
+            }
+            let places = if last { other } else { places };
+            for (bank, chains) in banks.into_iter().zip(chains.chunks_mut(24)) {
+                let Some(at) = places.of(bank) else { continue };
+                let digest = &bytes[at..at + bank.digest_len()];
+                chains[usize::from(*index)].extend(&Digest::new(bank, digest).unwrap()).unwrap();
+                if singly(event) && !last {
+                    adding.extend(bank, *index, digest).unwrap();
+                }
+            }
+            if !singly(event) || last {
+                adding.extend_event(*index, bytes).unwrap();
+            }
+        }
+        let id = adding.finish(reset_value).unwrap();
+        batch.run(&Backends::detect());
+        for (bank, chains) in banks.into_iter().zip(chains.chunks(24)) {
+            for (index, chain) in PcrIndex::all().zip(chains) {
+                let expected = (chain.extends() > 0).then(|| (chain.value(), chain.extends()));
+                assert_eq!(batch.register(id, bank, index), expected);
+            }
+        }
+        assert_eq!(batch.registers(id, HashAlgorithm::Sha512).count(), 0);
+    }
+}
+
+/// An event that ends within its last digest is refused, and one that ends with it is not.
+#[test]
+fn an_event_that_is_too_short_is_refused() {
+    let places = DigestPlaces::default().with(HashAlgorithm::Sha384, 24).with(HashAlgorithm::Sha1, 2);
+    let index = PcrIndex::new(7).unwrap();
+    let bytes = [7; 72];
+    let mut batch = Batch::new();
+    let mut adding = batch.add_log();
+    adding.lay_out(places);
+    let cause = WrongLength { algorithm: HashAlgorithm::Sha384, found: 47 };
+    assert_eq!(adding.extend_event(index, &bytes[..71]), Err(BatchError::DigestLength { index, cause }));
+    adding.extend_event(index, &bytes).unwrap();
+    let id = adding.finish(reset_value).unwrap();
+    batch.run(&Backends::detect());
+    assert_eq!(batch.register(id, HashAlgorithm::Sha384, index).unwrap().1, 1);
+    // One that is let go of leaves nothing to the next.
+    let mut adding = batch.add_log();
+    adding.lay_out(places);
+    adding.extend_event(index, &bytes).unwrap();
+    let next = batch.add_log().finish(reset_value).unwrap();
+    assert_eq!(batch.registers(next, HashAlgorithm::Sha1).count(), 0);
 }
 
 /// Refused, and the batch is as before: a log that was added earlier still replays.
@@ -164,7 +278,11 @@ fn a_second_batch_of_the_same_size_allocates_nothing() {
         let mut filled = batch.reuse();
         for log in &logs {
             add(&mut filled, bank, log, reset_value).unwrap();
-            filled.add_message(bank, &log[0].1);
+            filled.add_message([bank], &log[0].1);
+            let mut adding = filled.add_log();
+            adding.lay_out(DigestPlaces::default().with(bank, 0));
+            log.iter().for_each(|(index, digest)| adding.extend_event(*index, digest).unwrap());
+            adding.finish(reset_value).unwrap();
         }
         filled.run(&Backends::detect());
         let room = &filled.sha384;
@@ -172,7 +290,9 @@ fn a_second_batch_of_the_same_size_allocates_nothing() {
             (room.digests.as_ptr().addr(), room.digests.capacity()),
             (room.registers.as_ptr().addr(), room.registers.capacity()),
             (room.logs.as_ptr().addr(), room.logs.capacity()),
-            (room.messages.as_ptr().addr(), room.messages.capacity()),
+            room.hashed.memory(),
+            filled.messages.memory(),
+            filled.events.memory(),
             (room.incoming[8].as_ptr().addr(), room.incoming[8].capacity()),
             (room.order.as_ptr().addr(), room.order.capacity()),
             (room.chains.as_ptr().addr(), room.chains.capacity()),
