@@ -74,6 +74,39 @@ fn p2_a_policy_that_demands_nothing_is_an_error() {
     }
 }
 
+/// Values without their keys are no second way to write a policy or evidence: which is which would hang on the order in a
+/// source, and keys that nobody knows could not be refused.
+#[test]
+fn p2_values_without_their_keys_are_errors() {
+    let schema = "schema = \"nitrotpm.policy/1\"\n";
+    let good = format!("{schema}[require]\nquote = true\n");
+    assert!(Policy::from_toml(good.as_bytes()).is_ok());
+    let value = "ab".repeat(48);
+    for text in [
+        format!("{schema}require = [false, true]\n"),
+        format!("{schema}image = [[\"x\", {{ sha384 = {{ 4 = \"{value}\" }} }}]]\n"),
+        format!("{schema}require.quote = true\nrevocations = [[], true]\n"),
+    ] {
+        unreadable(&text, "policy.malformed");
+    }
+
+    let bench = Workbench::new();
+    let twin = bench.pinned();
+    twin.accept();
+    let json: serde_json::Value = serde_json::from_slice(&twin.evidence.to_json()).unwrap();
+    let fields = ["schema", "document", "ak_public", "ek_public", "quotes", "pcrs", "event_log", "ima_log"];
+    let whole: Vec<_> = fields.iter().map(|field| json.get(field).cloned().unwrap_or_default()).collect();
+    let mut quotes = json.clone();
+    for quote in quotes["quotes"].as_array_mut().unwrap() {
+        *quote = serde_json::json!([quote["attest"], quote["signature"]]);
+    }
+    for (what, evidence) in [("whole", serde_json::json!(whole)), ("quotes", quotes)] {
+        let result = twin.judge_bytes(evidence.to_string().as_bytes());
+        let codes: Vec<_> = result.reasons().iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, ["evidence.malformed"], "{what}");
+    }
+}
+
 #[test]
 fn p3_registers_that_tell_nothing_of_the_image_are_warned_of() {
     let bench = Workbench::new();

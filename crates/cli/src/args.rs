@@ -177,8 +177,8 @@ pub(crate) struct TimeArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct RootArgs {
-    /// Trust documents whose chain ends in this certificate, instead of AWS's root (may be repeated)
-    #[arg(long = "trust-root", value_name = "PEM")]
+    /// Trust documents whose chain ends in this certificate (PEM or DER), instead of AWS's root (may be repeated)
+    #[arg(long = "trust-root", value_name = "FILE")]
     pub(crate) trust_roots: Vec<PathBuf>,
 }
 
@@ -230,7 +230,8 @@ Example:
   nitrotpm document verify document.cbor --nonce 8f4e…
   nitrotpm document verify document.cbor --at 2026-02-03T11:00:00Z
 
-Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone; --no-nonce says that this is meant.")]
+Without --at the clock is now; a document is valid for three hours. Without --nonce its age is bounded by that alone; \
+--no-nonce says that this is meant.")]
     Verify {
         /// The document: raw COSE_Sign1; - is standard input
         file: PathBuf,

@@ -205,8 +205,10 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
     let mut roots = TrustRoots::empty();
     for path in paths {
         let bytes = read(path)?;
-        roots.add_pem(&bytes).map_err(|error| {
-            let hint = hint(&bytes, &[Kind::Pem]);
+        // A SEQUENCE of more than 255 bytes, as every certificate is; text does not have the second byte.
+        let added = if bytes.starts_with(&[0x30, 0x82]) { roots.add_der(&bytes) } else { roots.add_pem(&bytes) };
+        added.map_err(|error| {
+            let hint = hint(&bytes, &[Kind::Pem, Kind::Der]);
             Failure::usage("usage.trust-root", format!("--trust-root {}: {error}{hint}", Shown(path)))
         })?;
     }
@@ -217,7 +219,7 @@ pub(crate) fn roots(paths: &[std::path::PathBuf]) -> Result<TrustRoots, Failure>
 pub(crate) fn attestation_key(path: &Path, flag: &str) -> Result<AttestationKey, Failure> {
     let bytes = read(path)?;
     AttestationKey::parse(&bytes).map_err(|error| {
-        let hint = hint(&bytes, &[Kind::TpmPublic, Kind::Pem]);
+        let hint = hint(&bytes, &[Kind::TpmPublic, Kind::Pem, Kind::Der, Kind::Empty]);
         Failure::usage("usage.key", format!("{flag} {}: {error}{hint}", Shown(path)))
     })
 }

@@ -18,9 +18,7 @@ pub enum EnrolmentError {
         detail: String,
     },
     /// A JSON document of another schema.
-    #[error(
-        "a {document} has the schema \"{expected}\", this document has \"{found}\"; give the file that belongs here"
-    )]
+    #[error("this is no {document}: its schema is \"{found}\" and not \"{expected}\"; give the file that belongs here")]
     Schema {
         /// Which document was expected.
         document: &'static str,

@@ -30,6 +30,10 @@ pub trait Document: Serialize + DeserializeOwned {
         if text.len() > MAX_LEN {
             return Err(malformed(format!("it has {} bytes, and none of ours has more than {MAX_LEN}", text.len())));
         }
+        // A list of the values, without their names, is what serde takes for a structure too.
+        if text.trim_start().starts_with('[') {
+            return Err(malformed("it is a JSON array where an object is expected".to_owned()));
+        }
         let Schema { schema } = serde_json::from_str(text).map_err(|error| malformed(describe(&error)))?;
         if schema != Self::SCHEMA {
             // It goes to a terminal.

@@ -22,8 +22,9 @@ impl Enrolment {
     /// # Errors
     /// [`EnrolmentError`].
     pub fn from_json(bytes: &[u8]) -> Result<Self, EnrolmentError> {
-        let text = str::from_utf8(bytes)
-            .map_err(|error| EnrolmentError::Malformed { detail: format!("it is not text: {error}") })?;
+        let text = str::from_utf8(bytes).map_err(|error| EnrolmentError::Malformed {
+            detail: format!("the enrolment record is not text: {error}; take it again as the tool wrote it"),
+        })?;
         Self::from_record(&EnrolmentRecord::from_json(text)?)
     }
 

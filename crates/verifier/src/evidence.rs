@@ -11,6 +11,8 @@ use nitrotpm_eventlog::is_hidden;
 use nitrotpm_pcr::PcrValues;
 use serde::{Deserialize, Serialize};
 
+use crate::keyed::{Keyed, optional_list};
+
 /// The schema this version reads and writes. There are no older ones.
 pub const EVIDENCE_SCHEMA: &str = "nitrotpm.evidence/1";
 
@@ -108,7 +110,7 @@ impl Evidence {
         if bytes.len() > Self::MAX_LEN {
             return Err(EvidenceError::TooLarge { length: bytes.len() });
         }
-        let file: File = serde_json::from_slice(bytes)
+        let Keyed(file): Keyed<File> = serde_json::from_slice(bytes)
             .map_err(|error| EvidenceError::Malformed { message: escape(&error.to_string()) })?;
         if file.schema != EVIDENCE_SCHEMA {
             return Err(EvidenceError::Schema { found: escape(&file.schema) });
@@ -187,7 +189,7 @@ struct File {
     ak_public: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ek_public: Option<Bytes>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_list")]
     quotes: Option<Vec<QuoteFile>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pcrs: Option<PcrValues>,

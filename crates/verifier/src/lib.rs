@@ -16,6 +16,33 @@
 //! # }
 //! ```
 //!
+//! # A document alone
+//! Evidence is a bundle; its parts can be put together here as well. A root of one's own (a test's, an emulator's) takes
+//! the place of AWS's, and a clock that stands still gives a verdict that anyone can repeat.
+//!
+//! ```
+//! use nitrotpm_verifier::{
+//!     AttestationResult, Clock, Evidence, NonceExpectation, Policy, Request, Trust, TrustRoots, UnixTime, verify,
+//! };
+//!
+//! # fn run(document: Vec<u8>, root_pem: &[u8]) -> Result<AttestationResult, Box<dyn std::error::Error>> {
+//! let policy = Policy::from_toml(b"schema = \"nitrotpm.policy/1\"\n[require]\ndocument = true\nmax_age_seconds = 300")?;
+//! let mut roots = TrustRoots::empty();
+//! roots.add_pem(root_pem)?;
+//! let mut evidence = Evidence::default();
+//! evidence.document = Some(document);
+//! let then = Clock::Audit(UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_770_113_522)));
+//! let request = Request::new(NonceExpectation::NotChecked, then);
+//! # Ok(
+//! verify(&evidence.to_json(), &policy, &Trust::roots(roots), &request)
+//! # )
+//! # }
+//! ```
+//!
+//! Keys are pinned with [`Trust::pin`] or enrolled with [`Trust::enrol`]; what must not have been loaded stands in the
+//! policy (`[revocations]`); [`Request::explained_by`] gives each refusal its cause. With the feature `aws-lc`,
+//! `Trust::backend(Backend::AwsLc)` verifies documents several times as fast as ring.
+//!
 //! # One way
 //! [`verify`] walks through the steps below. Each step is a type that only the step before can make, so a verdict that
 //! skips a check does not compile:
@@ -69,6 +96,7 @@ mod enrolment;
 mod error;
 mod evidence;
 mod ima;
+mod keyed;
 mod lint;
 mod outcome;
 mod policy;

@@ -16,6 +16,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::evidence::{escape, sha256};
+use crate::keyed::{keyed, list, optional};
 use crate::result::rfc3339;
 use crate::revocations::Revocations;
 
@@ -271,10 +272,11 @@ struct ImaAllowList {
 struct File {
     schema: String,
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "keyed")]
     require: Requirements,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list")]
     image: Vec<Image>,
+    #[serde(default, deserialize_with = "optional")]
     revocations: Option<Revocations>,
 }
 

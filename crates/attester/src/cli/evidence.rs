@@ -11,6 +11,7 @@ use nitrotpm_pcr::PcrValues;
 use nitrotpm_tpm_wire::Structure as _;
 
 use super::document::{Asking, AskingArguments};
+use super::files::note;
 use super::keys::KeyName;
 use super::{EndorsementKeyType, TpmArguments, files, not_interrupted};
 
@@ -133,6 +134,10 @@ impl CollectArguments {
         let evidence = collection
             .collect(&|| arguments.open(), &mut || asking.as_ref().map(|asking| asking.ask(&request)).transpose())?;
         not_interrupted()?;
+        if evidence.event_log.is_none() {
+            // Nothing fails here, and most policies refuse it there.
+            note(&format!("the evidence has no event log: there is none at {EVENT_LOG}; is securityfs mounted?"));
+        }
         files::write(&self.out, evidence.to_json()?.as_bytes())?;
         Ok(String::new())
     }

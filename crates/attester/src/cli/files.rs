@@ -55,6 +55,12 @@ pub(crate) fn print(text: &str) -> Result<(), AttesterError> {
     }
 }
 
+/// Says on standard error what should be known and is no failure.
+pub(super) fn note(message: &str) {
+    // Nobody is left to tell where standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "nitrotpm-attester: {message}");
+}
+
 /// Writes a file, or standard output for `-`.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), AttesterError> {
     let failed = |source| AttesterError::File { path: path.to_owned(), action: "written", source };

@@ -155,6 +155,24 @@ fn failures_are_one_sentence_that_says_what_to_do() {
     assert!(!Path::new("/nonexistent").exists());
 }
 
+/// Evidence without an event log is told as such; with one there is nothing to tell.
+#[test]
+#[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]
+fn evidence_without_an_event_log_is_told() {
+    let software = SoftwareTpm::start();
+    let bench = Bench::new(&software);
+    let collect = |more: &str| {
+        let output = bench.run(&format!("collect --no-document --no-ima-log --out evidence.json {more}"));
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(collect("--event-log /dev/null"), "");
+    // Where this machine has one, it is in the evidence.
+    let there = Path::new(nitrotpm_attester::EVENT_LOG).exists();
+    let said = collect("");
+    assert_eq!(said.contains("has no event log") && said.contains("securityfs"), !there, "{said}");
+}
+
 /// `nitrotpm-attester … | head` must not complain, a full disk must, and neither is a panic.
 #[test]
 #[cfg_attr(not(swtpm), ignore = "swtpm is not there: apt-get install swtpm")]

@@ -119,8 +119,10 @@ fn of_values(
 
 fn sentence(mismatch: &ReplayMismatch) -> String {
     format!(
-        "PCR {} of bank {}: the log's {} events do not give the expected value",
-        mismatch.pcr, mismatch.bank, mismatch.events
+        "PCR {} {}: the log's {} events do not give the expected value",
+        mismatch.pcr,
+        of_bank(&[mismatch.bank.name()]),
+        mismatch.events
     )
 }
 
@@ -128,16 +130,31 @@ fn text(report: &Report) -> String {
     if report.reasons.is_empty() {
         return format!("{}\n", Styled(GOOD, "as expected"));
     }
-    report
-        .reasons
-        .iter()
-        .map(|reason| {
+    // A register that differs in each bank for one reason is told once.
+    let mut told: Vec<(&Reason, Vec<&str>)> = Vec::new();
+    let without_bank = |reason: &Reason| reason.message.replacen(&of_bank(&[reason.bank]), "", 1);
+    for reason in &report.reasons {
+        let same = |(before, _): &&mut (&Reason, Vec<&str>)| {
+            (before.pcr, before.cause) == (reason.pcr, reason.cause) && without_bank(before) == without_bank(reason)
+        };
+        match told.iter_mut().find(same) {
+            Some((_, banks)) => banks.push(reason.bank),
+            None => told.push((reason, vec![reason.bank])),
+        }
+    }
+    told.iter()
+        .map(|(reason, banks)| {
+            let message = reason.message.replacen(&of_bank(&[reason.bank]), &of_bank(banks), 1);
             format!(
                 "{}  {}  {}\n",
                 Styled(DIM, format!("PCR {:>2}", reason.pcr)),
                 Styled(BAD, format!("{:<19}", reason.cause)),
-                Escaped(&reason.message)
+                Escaped(&message)
             )
         })
         .collect()
+}
+
+fn of_bank(banks: &[&str]) -> String {
+    format!("of bank{} {}", if banks.len() == 1 { "" } else { "s" }, banks.join(", "))
 }

@@ -207,3 +207,21 @@ fn defaults_of_shim_need_a_shim_that_has_them() {
     let bare = nitrotpm(&format!("predict --image {} --shim-defaults", path(dir.path(), "shim.efi"))).expect(3);
     assert!(bare.stderr.contains("vendor certificate"), "{}", bare.stderr);
 }
+
+/// Values of four banks: a person is told once what the JSON has for each.
+#[test]
+fn a_register_that_differs_in_every_bank_is_told_once() {
+    let explain =
+        "explain --event-log {boot}/tampered-command-line/eventlog.bin --expect {boot}/secure-boot-off/pcrs.json";
+    let text = nitrotpm(explain).expect(1).stdout;
+    let json = nitrotpm(&format!("{explain} --format json")).expect(1).json();
+    let reasons = json["reasons"].as_array().unwrap();
+    let of_pcr_4 = reasons.iter().filter(|reason| reason["pcr"] == 4).count();
+    assert_eq!(of_pcr_4, 4);
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("PCR  4")).collect();
+    let [line] = lines.as_slice() else { panic!("{text}") };
+    assert!(line.contains("PCR 4 of banks sha1, sha256, sha384, sha512: the log's"), "{line}");
+    // What differs is told once for each register, and no register is lost.
+    let registers: std::collections::BTreeSet<_> = reasons.iter().map(|reason| reason["pcr"].as_u64()).collect();
+    assert_eq!(text.lines().count(), registers.len(), "{text}");
+}

@@ -132,9 +132,13 @@ fn a_list_names_files_by_lines_or_zero_bytes() {
     let run = nitrotpm_with_input("eventlog replay --files-from - --null", zeros.as_bytes()).expect(0);
     assert!(run.stdout.contains("2 files: 2 replayed") && run.stdout.contains("with\\u{a}line"), "{}", run.stdout);
 
-    // Zero bytes where lines are expected, and a list that is not there.
-    let zeros = "x".repeat(10_000);
+    // Zero bytes where lines are expected, a name without an end, and a list that is not there.
+    let zeros = format!("{a}\0{a}\0");
     let run = nitrotpm_with_input("eventlog replay --files-from - --format json", zeros.as_bytes()).expect(4);
+    assert_eq!(run.json()[0]["code"], "file.list");
+    assert!(run.stderr.contains("add --null"), "{}", run.stderr);
+    let endless = "x".repeat(10_000);
+    let run = nitrotpm_with_input("eventlog replay --files-from - --format json", endless.as_bytes()).expect(4);
     assert_eq!(run.json()[0]["code"], "file.list");
     let run = nitrotpm("eventlog replay --files-from /no/such/list --format json").expect(4);
     assert_eq!(run.json()["code"], "file.read");

@@ -96,3 +96,31 @@ fn a_root_that_is_none_is_wrong_usage() {
     let sample = Sample::new();
     sample.run("document verify {dir}/document.cbor --trust-root {dir}/document.cbor").expect(2);
 }
+
+/// The message that asks for PEM or DER takes both.
+#[test]
+fn a_root_may_be_der() {
+    use base64::Engine as _;
+    let sample = Sample::new();
+    let pem = std::fs::read_to_string(sample.dir.path().join("root.pem")).unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+    let path = sample.dir.path().join("root.der");
+    std::fs::write(&path, &der).unwrap();
+    let verify = VERIFY.replace("root.pem", "root.der");
+    sample.run(&verify).expect(0);
+    der.pop();
+    std::fs::write(&path, &der).unwrap();
+    let run = sample.run(&format!("{verify} --format json")).expect(2);
+    assert_eq!(run.json()["code"], "usage.trust-root");
+}
+
+/// `--nonce` and `--no-nonce` are those of the other verifications.
+#[test]
+fn that_no_nonce_is_checked_may_be_said() {
+    let sample = Sample::new();
+    let report = |more: &str| sample.run(&format!("{VERIFY} --format json {more}"));
+    assert_eq!(report("--no-nonce").expect(0).stdout, report("").expect(0).stdout);
+    assert_eq!(report("--no-nonce").json()["nonce_checked"], false);
+    report("--no-nonce --nonce 00").expect(2);
+}

@@ -110,6 +110,39 @@ fn e3_a_challenge_is_used_once_whatever_the_answer() {
     bench.run("enrol complete --pending @pending.json --answer @right.json --out @other.json").expect(0);
 }
 
+/// A document whose values stand in a list, in the order of the fields: the same document is accepted with their names.
+#[test]
+fn a_document_without_the_names_of_its_fields_is_none() {
+    let bench = Bench::new();
+    let challenge = |request: &str, n: u8| {
+        bench.run(&format!("enrol challenge --request @{request} --ek @ek.der --pending @p{n} --out @c{n}"))
+    };
+    challenge("request.json", 1).expect(0);
+    let request = bench.json("request.json");
+    let list = json!([request["schema"], request["ek_public"], request["ak_public"]]);
+    fs::write(bench.file("list.json"), list.to_string()).unwrap();
+    let run = challenge("list.json", 2).expect(3);
+    assert!(run.stderr.contains("it is a JSON array"), "{}", run.stderr);
+}
+
+/// What a record is not is said once.
+#[test]
+fn a_file_that_is_no_record_is_told_in_one_sentence() {
+    let bench = Bench::new();
+    fs::write(bench.file("bytes"), [0xff, 0xfe]).unwrap();
+    let verify = "verify {boot}/secure-boot-on/evidence.json --policy {boot}/secure-boot-on/policy.toml --no-nonce";
+    for (record, said) in [
+        ("{boot}/secure-boot-on/evidence.json", "the enrolment record is malformed: it has"),
+        ("@bytes", "the enrolment record is not text"),
+        ("@request.json", "nitrotpm.enrolment/1"),
+    ] {
+        let run = bench.run(&format!("{verify} --enrolment {record}")).expect(2);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+        let words = run.stderr.replace("[enrolment.malformed]", "");
+        assert!(words.matches("malformed").count() <= 1, "{}", run.stderr);
+    }
+}
+
 #[test]
 fn e1_only_the_trusted_endorsement_key_is_challenged() {
     let bench = Bench::new();

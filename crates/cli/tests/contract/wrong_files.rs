@@ -60,6 +60,16 @@ fn a_damaged_file_is_not_said_to_be_another() {
     assert!(run.stdout.contains("nitrotpm evidence pack"), "{}", run.stdout);
 }
 
+/// JSON of another kind is told in the words of the file, not in those of the program's source.
+#[test]
+fn no_message_names_a_type_of_the_source() {
+    let command = "verify - --policy {boot}/secure-boot-on/policy.toml --no-nonce";
+    for json in ["0", "\"x\"", "[1]", "true"] {
+        let run = nitrotpm_with_input(command, json.as_bytes()).expect(3);
+        assert!(run.stdout.contains("expected named fields"), "{}", run.stdout);
+    }
+}
+
 /// TOML's reader quotes the line with the error, which is all of a file that is none.
 #[test]
 fn a_message_is_as_long_as_a_person_reads() {
@@ -135,6 +145,17 @@ fn a_comparison_of_no_log_fails() {
             assert_eq!(run.json(), serde_json::json!([]));
         }
     }
+    // A reader that went away before anything was read is another matter.
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_nitrotpm"))
+        .args(["eventlog", "replay", "--format", "json", "--pcrs"])
+        .args([boots().join("secure-boot-on/pcrs.json"), boots()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("nothing was compared"), "{output:?}");
     // So with values that name no register: they are what is wrong, not the log.
     let arguments = "eventlog replay {boot}/secure-boot-on/eventlog.bin --pcrs - --format json";
     for nothing in ["{}", "{\"sha256\": {}}"] {

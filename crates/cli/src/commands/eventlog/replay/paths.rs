@@ -137,6 +137,11 @@ impl Paths {
                 );
                 Some(Found::Failed(list.name.clone(), Failure::environment("file.list", message)))
             }
+            // No path has one: the list is another than was said.
+            Ok(_) if name.contains(&0) => {
+                let message = format!("the names in the list {} end with zero bytes: add --null", Shown(&list.name));
+                Some(Found::Failed(list.name.clone(), Failure::environment("file.list", message)))
+            }
             Ok(_) => return Some(Found::File(PathBuf::from(OsString::from_vec(name)))),
             Err(error) => Some(failed(list.name.clone(), &error)),
         };
