@@ -117,11 +117,11 @@ fn race(report: &mut Report, logs: &[Vec<u8>]) -> f64 {
     let ratio = |peer: &str, of: &str| Some(time_of(&times, peer) / time_of(&times, of));
     let (batch, one) = ("nitrotpm, 64 at a time", "nitrotpm, 1 at a time");
     report.target_by_set("64 logs: sequential ring", 6.0, 3.5, ratio("ring, sequential", batch));
-    report.target_by_set("64 logs: sequential aws-lc", 4.2, 2.3, ratio("aws-lc-rs, sequential", batch));
+    report.target_by_set("64 logs: sequential aws-lc", 4.2, 2.4, ratio("aws-lc-rs, sequential", batch));
     report.target("one log: our sequential form", 1.0, ratio("nitrotpm, sequential", one));
     report.target("one log: sequential aws-lc", 1.0, ratio("aws-lc-rs, sequential", one));
     let data = ratio("ring, data hashed", "nitrotpm, 64, data checked");
-    report.target_by_set("64 logs with event data: sequential ring", 4.0, 2.7, data);
+    report.target_by_set("64 logs with event data: sequential ring", 4.0, 3.0, data);
     ours
 }
 
