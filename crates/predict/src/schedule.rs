@@ -143,7 +143,8 @@ impl<'m> Pool<'m> {
 
     /// Takes what a processor does next; nothing where all that is left is being worked on.
     ///
-    /// The longest ways go first, and several side by side, unless other processors have nothing to do. One that is much longer than all others would hold them up in the end: it goes alone, which is faster for it.
+    /// The longest ways go first, and several side by side, unless other processors have nothing to do. One that is much
+    /// longer than all others would hold them up in the end: it goes alone, which is faster for it.
     fn take(&mut self, backends: Backends, processors: usize) -> Option<(HashAlgorithm, Vec<Task<'m>>)> {
         self.waiting.sort_by_key(|task| Reverse(task.left));
         let busy = |family| self.busy.iter().filter(|other| **other == family).count();
