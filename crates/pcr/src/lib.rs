@@ -5,6 +5,19 @@
 //! which a caller wraps it.
 //!
 //! One register goes through [`Chain`]. Thousands of them, of many logs, go through [`Batch`].
+//!
+//! ```
+//! use nitrotpm_pcr::{Bank, Chain, Digest, PcrIndex, PcrValues};
+//!
+//! let pcr4 = PcrIndex::try_from(4)?;
+//! let mut chain = Chain::new(Bank::Sha384, pcr4);
+//! chain.extend(&Digest::from([7; 48]))?;
+//!
+//! let mut values = PcrValues::new();
+//! values.insert(pcr4, chain.value())?;
+//! assert_eq!(values.get(Bank::Sha384, pcr4), Some(&chain.value()));
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 #![no_std]
 
 extern crate alloc;
