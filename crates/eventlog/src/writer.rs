@@ -170,12 +170,14 @@ impl LogBuilder {
     /// The log's bytes.
     ///
     /// # Errors
-    /// [`LogError::Unwritable`] for an event of a SHA-1 log, or a header, that has not exactly one SHA-1 digest, and for
-    /// counts and sizes that do not fit their fields.
+    /// [`LogError::Unwritable`] for an event of a SHA-1 log, or a header, that has not exactly one SHA-1 digest, for
+    /// counts and sizes that do not fit their fields, and for a last event of zeros only, which would be read as padding.
     pub fn finish(&self) -> Result<Vec<u8>, LogError> {
         let mut bytes = Vec::new();
+        let mut last = 0;
         for (index, event) in self.events.iter().enumerate() {
             let refuse = |problem| LogError::Unwritable { event: index, problem };
+            last = bytes.len();
             bytes.extend(event.pcr.to_le_bytes());
             bytes.extend(event.event_type.0.to_le_bytes());
             if self.layout == Layout::Sha1 || (index == 0 && self.begins_with_header()) {
@@ -194,6 +196,10 @@ impl LogBuilder {
             let size = u32::try_from(event.data.len()).map_err(|_| refuse("its data is 4 GiB or more"))?;
             bytes.extend(size.to_le_bytes());
             bytes.extend(&event.data);
+        }
+        if bytes.get(last..).is_some_and(|event| !event.is_empty() && event.iter().all(|byte| *byte == 0)) {
+            let event = self.events.len().saturating_sub(1);
+            return Err(LogError::Unwritable { event, problem: "it ends the log and is all zeros, as padding is" });
         }
         Ok(bytes)
     }

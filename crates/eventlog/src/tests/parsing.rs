@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use nitrotpm_pcr::Bank;
+use nitrotpm_pcr::{Bank, Digest};
 
 use super::{boot, bytes_of, parse, refused, secure_boot_on};
 use crate::writer::{LogBuilder, WrittenEvent, spec_id_event_03};
@@ -123,6 +123,25 @@ fn tails_of_ones_and_zeros_are_named_and_nothing_else_is_accepted() {
     let bytes = bytes_of(LogBuilder::sha1().measure(0, EventType::SEPARATOR, &[0; 4]));
     assert_eq!(parse(&[bytes.as_slice(), &[0; 32]].concat()).tail(), Tail::Zeros { offset: bytes.len(), length: 32 });
     assert_eq!(refused(&[bytes.as_slice(), &[0; 31]].concat()).code(), "event_log.truncated");
+}
+
+/// Ones after it tell an event of zeros from padding; a log is written without them.
+#[test]
+fn a_last_event_of_zeros_is_not_written_as_padding() {
+    let zero = Digest::zero(Bank::Sha1);
+    let mut builder = LogBuilder::sha1();
+    builder.measure(4, EventType::SEPARATOR, &[0; 4]).record(0, EventType(0), &[zero], &[]);
+    let error = builder.finish().unwrap_err();
+    assert_eq!((error.code(), error.event()), ("event_log.unwritable", Some(1)));
+    // With anything after it, even an event that differs in its last byte of data, it is one like any other.
+    builder.record(0, EventType(0), &[zero], &[1]);
+    assert_eq!(parse(&bytes_of(&builder)).event_count(), 3);
+
+    let bytes = [bytes_of(LogBuilder::sha1().measure(4, EventType::SEPARATOR, &[0; 4])), vec![0; 32], vec![0xFF; 8]];
+    let bytes = bytes.concat();
+    let log = parse(&bytes);
+    assert_eq!((log.event_count(), log.tail().name()), (2, "ones"));
+    assert_eq!(LogBuilder::from_log(&log).finish().unwrap_err().code(), "event_log.unwritable");
 }
 
 #[test]
